@@ -1,0 +1,62 @@
+# Everything runs in its own environment, .venv, made by the first call and reused by the next ones.
+# Hand arguments on with ARGS, and choose the interpreter with PYTHON:
+#
+#     make demo ARGS="--epochs 1"
+#     make test ARGS="-k conv" PYTHON=python3.12
+
+PYTHON ?= python3
+ARGS   ?=
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Two installations into one environment at a time would disturb each other.
+.NOTPARALLEL:
+.PHONY: help demo test lint notebooks bench clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1:\2/p' $(MAKEFILE_LIST) | \
+		while IFS=: read -r target text; do printf '  %-12s%s\n' $$target "$$text"; done
+
+demo: $(VENV)/.has-minialex ## train a small two-column AlexNet and draw what it learnt
+	$(BIN)/minialex train $(ARGS)
+
+test: $(VENV)/.has-test ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.has-dev ## check the style of the code
+	$(BIN)/python -m ruff check $(ARGS)
+
+notebooks: $(VENV)/.has-notebooks ## open the chapters in a browser
+	$(BIN)/python -m jupyter lab notebooks $(ARGS)
+
+bench: $(VENV)/.has-minialex ## measure this machine
+	$(BIN)/minialex bench $(ARGS)
+
+clean: ## remove the environment, caches and build products; runs/ and data/ stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov
+	find minialex tests notebooks benchmarks data -name __pycache__ -prune -exec rm -rf {} + \
+		2>/dev/null || true
+
+# One empty stamp for each extra of setup.cfg that is installed; "minialex" is the package alone.
+$(VENV)/.has-%: $(VENV)/.made setup.cfg pyproject.toml
+	@echo 'Installing minialex into $(VENV) (only once, takes a minute) ...'
+	@$(BIN)/python -m pip install --quiet --editable '.$(subst [minialex],,[$*])'
+	@touch $@
+
+# Each check is one line that says what to do: a fresh machine often lacks one of the three.
+$(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { echo 'make: no $(PYTHON) here; minialex needs Python' \
+		'3.10 or newer: install it, or name it: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo 'make: $(PYTHON) is' \
+		"$$($(PYTHON) --version 2>&1); minialex needs Python 3.10 or newer: install it, or name" \
+		'it: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'make: $(PYTHON) cannot make a' \
+		'virtual environment; on Debian and Ubuntu: sudo apt install python3-venv' >&2; exit 1; }
+	@echo 'Making the environment $(VENV) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet 'pip>=21.3' # older ones cannot install us editable
+	@touch $@

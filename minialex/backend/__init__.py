@@ -1,0 +1,98 @@
+"""Where arrays live: the only code that knows NumPy from CuPy, threads and memory.
+
+    backend.use("gpu:0")                 # new tensors go there; as `with backend.use(...):` too
+    backend.device("cpu:1").memory()     # bytes: used, peak, limit
+    with backend.record_transfers() as log: ...
+
+Devices are named "cpu:0", "cpu:1", ... (virtual devices: one processor, separate memories) and
+"gpu:0", "gpu:1", ... (CUDA, through CuPy); "cpu" and "gpu" mean the first one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from ._numpy import NumpyDevice, set_threads, threads
+from .device import (
+    Array,
+    Device,
+    DeviceError,
+    DeviceMemoryError,
+    Memory,
+    Transfer,
+    TransferLog,
+    record_transfers,
+)
+
+__all__ = [
+    "Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "Transfer", "TransferLog",
+    "available", "default", "device", "record_transfers", "set_threads", "threads", "use",
+    "why_no_gpu",
+]
+
+
+def device(name: str | Device) -> Device:
+    """The device of that name; always the same object. Raises DeviceError if there is none."""
+    if isinstance(name, Device):
+        return name
+    match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name) if isinstance(name, str) else None
+    if not match:
+        raise DeviceError(f"unknown device {name!r}; use 'cpu:0', 'cpu:1', 'gpu:0', 'gpu:1', ...")
+    return _open(match[1], int(match[2] or 0))
+
+
+@functools.cache
+def _open(kind: str, index: int) -> Device:
+    if kind == "gpu":
+        from ._cupy import CupyDevice  # CuPy takes half a second to import: only on demand
+
+        return CupyDevice(index)
+    if index >= NumpyDevice.COUNT:
+        raise DeviceError(f"device 'cpu:{index}' does not exist: the virtual CPU devices are "
+                          f"cpu:0 to cpu:{NumpyDevice.COUNT - 1}")
+    return NumpyDevice(index)
+
+
+def available() -> list[str]:
+    """Names of the devices to choose from: every GPU, and two virtual CPU devices."""
+    from . import _cupy
+
+    return [f"gpu:{index}" for index in range(_cupy.count())] + ["cpu:0", "cpu:1"]
+
+
+def why_no_gpu() -> str:
+    """Why no GPU can be used, and the remedy; empty if one can."""
+    from . import _cupy
+
+    return _cupy.why_unavailable()
+
+
+_default = "cpu:0"
+
+
+def default() -> Device:
+    """Where new tensors go."""
+    return device(_default)
+
+
+class use:
+    """Send new tensors to this device, from now on or for the length of a `with` block.
+
+    No op reads this: an op works where its inputs are.
+    """
+
+    def __init__(self, name: str | Device) -> None:
+        global _default
+        self.device = device(name)
+        self._before, _default = _default, self.device.name
+
+    def __enter__(self) -> Device:
+        return self.device
+
+    def __exit__(self, *error: object) -> None:
+        global _default
+        _default = self._before
+
+    def __repr__(self) -> str:
+        return f"new tensors go to {self.device}"

@@ -1,0 +1,82 @@
+"""Convolution as a matrix product over the patches of a few images at a time (im2col)."""
+
+from __future__ import annotations
+
+from ..tensor import op
+from .common import check_images, output_size, padding, positive
+
+__all__ = ["conv2d"]
+
+
+@op
+def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
+    """Slide the kernels w over the images x (cross-correlation, as everybody calls convolution).
+
+    x: (N, H, W, C), w: (KH, KW, C / groups, O), b: (O,) -> y: (N, OH, OW, O),
+    OH = (H + padding - KH) // stride + 1.  pad: zeros on each side, or (above, below, left, right).
+    groups: group g sees only the g-th part of the channels and makes the g-th part of O.
+    Keeps x, w: the patches are KH * KW times larger than x and are cut out again in backward.
+    Paper: section 3.5.  Built in chapter 05.
+    """
+    _check(x, w, b, groups)
+    stride, pad = positive("conv2d", "stride", stride), padding("conv2d", pad)
+    kh, kw, cg, o = w.shape
+    oh, ow = output_size("conv2d", x.shape[1:3], (kh, kw), stride, pad)
+    k, og = kh * kw * cg, o // groups
+    kernels = w.reshape(k, o)  # (KH, KW, CG, O) -> (KH * KW * CG, O): one column per kernel
+    y = xp.empty((x.shape[0], oh, ow, o), x.dtype)
+    scratch_bytes = oh * ow * k * x.itemsize
+
+    def columns(part, g):
+        """The patches that group g sees, one row per output position: (n * OH * OW, K)."""
+        seen = x[part, :, :, g * cg : (g + 1) * cg]
+        return xp.patches(seen, (kh, kw), stride, pad).reshape(-1, k)
+
+    def forward(part):
+        rows = y[part].reshape(-1, o)  # (n, OH, OW, O) -> (n * OH * OW, O), the same memory
+        for g in range(groups):
+            mine = slice(g * og, (g + 1) * og)
+            xp.matmul(columns(part, g), kernels[:, mine], out=rows[:, mine])
+        if b is not None:
+            xp.add(rows, b, out=rows)
+
+    xp.over_batch(forward, x.shape[0], scratch_bytes)
+
+    def backward(gy, needs):
+        gx = xp.empty(x.shape, x.dtype) if needs[0] else None
+
+        def pull(part):
+            rows = gy[part].reshape(-1, o)  # (n * OH * OW, O)
+            gw = xp.empty((k, o), w.dtype)
+            for g in range(groups):
+                mine = slice(g * og, (g + 1) * og)
+                patch = columns(part, g)
+                xp.matmul(patch.T, rows[:, mine], out=gw[:, mine])
+                if needs[0]:
+                    # The patches have served; their memory takes the patches of the gradient.
+                    xp.matmul(rows[:, mine], kernels[:, mine].T, out=patch)
+                    gx[part, :, :, g * cg : (g + 1) * cg] = xp.add_patches(
+                        patch.reshape(-1, oh, ow, k), (rows.shape[0] // (oh * ow), *x.shape[1:3], cg),
+                        (kh, kw), stride, pad)
+            return gw, rows.sum(axis=0)
+
+        gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
+        return (gx, gw.reshape(w.shape), gb)[: len(needs)]
+
+    return y, backward
+
+
+def _check(x, w, b, groups):
+    check_images("conv2d", x)
+    if w.ndim != 4:
+        raise ValueError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
+    positive("conv2d", "groups", groups)
+    c, cg, o = x.shape[3], w.shape[2], w.shape[3]
+    if c != cg * groups:
+        raise ValueError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "
+                         f"{cg} x groups = {cg * groups}; w must be (KH, KW, {c} / groups, O)")
+    if o % groups:
+        raise ValueError(f"conv2d: w {w.shape} has {o} kernels, which groups={groups} does not "
+                         "divide; the number of kernels must be a multiple of groups")
+    if b is not None and b.shape != (o,):
+        raise ValueError(f"conv2d: b has shape {b.shape}; it must be ({o},) for w {w.shape}")

@@ -1,0 +1,73 @@
+"""From scores to probabilities, and to one number to make small."""
+
+from __future__ import annotations
+
+from ..tensor import HostArray, op
+
+__all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
+
+
+def _log_probabilities(xp, x, axis):
+    """x - log(sum(exp(x))); taking the maximum off first keeps exp from overflowing."""
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+@op
+def softmax(xp, x, axis: int = -1):
+    """exp(x) / sum(exp(x)): probabilities along `axis`.  Keeps y.  Built in chapter 04."""
+    y = xp.exp(_log_probabilities(xp, x, axis))
+
+    def backward(gy):
+        return y * (gy - (gy * y).sum(axis=axis, keepdims=True))
+
+    return y, backward
+
+
+@op
+def log_softmax(xp, x, axis: int = -1):
+    """log(softmax(x)), without taking the logarithm of 0.  Keeps y.  Built in chapter 04."""
+    y = _log_probabilities(xp, x, axis)
+
+    def backward(gy):
+        return gy - xp.exp(y) * gy.sum(axis=axis, keepdims=True)
+
+    return y, backward
+
+
+@op
+def softmax_cross_entropy(xp, logits, labels: HostArray):
+    """Mean over the batch of -log(softmax(logits)) at the right class.
+
+    logits: (N, classes), any real numbers; labels: (N,) integers 0 .. classes - 1 on the host,
+    where they can be checked without waiting for the device.  -> one number, in nats.
+    Keeps log-probabilities.  Paper: section 5 (multinomial logistic regression).  Chapter 04.
+    """
+    n, classes = _check(logits, labels)
+    log_p = _log_probabilities(xp, logits, -1)
+    right = xp.asarray(labels).reshape(n, 1) == xp.arange(classes)  # (N, classes), one True a row
+
+    def backward(gy):
+        # d loss / d logits = (softmax - one-hot) / N
+        return (xp.exp(log_p) - right) * (gy / n)
+
+    return -(log_p * right).sum() / n, backward
+
+
+def _check(logits, labels):
+    name = "softmax_cross_entropy"
+    if logits.ndim != 2 or logits.shape[0] == 0:
+        raise ValueError(f"{name}: logits has shape {logits.shape}; "
+                         "it must be (N, classes) with N at least 1")
+    n, classes = logits.shape
+    if not hasattr(labels, "min") or labels.dtype.kind not in "iu":
+        got = getattr(labels, "dtype", type(labels).__name__)
+        raise TypeError(f"{name}: labels are {got}; they must be a NumPy array of integers")
+    if labels.shape != (n,):
+        raise ValueError(f"{name}: labels has shape {labels.shape}; "
+                         f"it must be ({n},), one for each row of logits {logits.shape}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"{name}: labels lie in {low} .. {high} but logits {logits.shape} has "
+                         f"classes 0 .. {classes - 1}; check the labels or the last layer")
+    return n, classes
