@@ -1,6 +1,4 @@
-"""Stochastic gradient descent by the paper's rule, and when to lower the rate."""
-
-from __future__ import annotations
+"""Stochastic gradient descent by the paper's rule."""
 
 import fnmatch
 from collections.abc import Iterable, Mapping
@@ -8,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from .tensor import Tensor
+from .tensor import Tensor, load
 
-__all__ = ["SGD", "PlateauSchedule", "StepSchedule"]
+__all__ = ["SGD"]
 
 # Not in the paper, but what its authors ran: biases learn twice as fast and do not decay.
 RULES_2012 = {"*bias": {"lr": 2.0, "weight_decay": 0.0}}
@@ -30,38 +28,40 @@ class SGD:
     rate of 0 freezes a parameter. Names are those of `nn.Parameter`; a plain tensor has none.
     """
 
-    def __init__(
-        self, parameters: Iterable[Tensor] | Mapping[str, Tensor], lr: float = 0.01,
-        momentum: float = 0.9, weight_decay: float = 5e-4,
-        rules: Mapping[str, Mapping[str, float]] = RULES_2012,
-    ) -> None:
-        for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
-            if not value >= 0:
-                raise ValueError(f"SGD: {name} is {value}; it must be 0 or more")
-        if isinstance(parameters, Mapping):
-            named = list(parameters.items())
-        else:
-            named = [(getattr(p, "name", ""), p) for p in parameters]
-        if not named:
+    def __init__(self, parameters: Iterable[Tensor] | Mapping[str, Tensor], lr: float = 0.01,
+                 momentum: float = 0.9, weight_decay: float = 5e-4,
+                 rules: Mapping[str, Mapping[str, float]] = RULES_2012) -> None:
+        if not (lr >= 0 and momentum >= 0 and weight_decay >= 0):  # nor a NaN
+            raise ValueError(f"SGD: lr is {lr}, momentum {momentum}, weight_decay {weight_decay}; "
+                             "none may be negative")
+        if not isinstance(parameters, Mapping):
+            listed = list(parameters)
+            parameters = {getattr(p, "name", "") or str(i): p for i, p in enumerate(listed)}
+            if len(parameters) < len(listed):
+                raise ValueError("SGD: two parameters have the same name, as those of two networks "
+                                 "may; pass a dict with a name of its own for each")
+        if not parameters:
             raise ValueError("SGD: there are no parameters; pass net.parameters()")
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.names = [name for name, _ in named]
-        self.parameters = [p for _, p in named]
-        self._multipliers = [_multipliers(name, rules) for name in self.names]
-        self.velocities = [Tensor(np.zeros(p.shape, p.dtype), p.device) for p in self.parameters]
+        self.parameters = dict(parameters)
+        self._rules = {name: next((rule for pattern, rule in rules.items()
+                                   if fnmatch.fnmatchcase(name, pattern)), {})
+                       for name in self.parameters}
+        self.velocities = {name: Tensor(np.zeros(p.shape, p.dtype), p.device)
+                           for name, p in self.parameters.items()}
 
     def step(self) -> None:
         """One update, from the gradients that the parameters hold now.
 
         A parameter without a gradient, or with a rate of 0, is left alone.
         """
-        for p, v, (lr, decay) in zip(
-                self.parameters, self.velocities, self._multipliers, strict=True):
-            if p.grad is None or lr == 0:
-                continue
-            with p.device:
-                self._update(p.device.xp, p.data, v.data, p.grad.data,
-                             self.lr * lr, self.weight_decay * decay)
+        for name, p in self.parameters.items():
+            rule = self._rules[name]
+            lr, decay = self.lr * rule.get("lr", 1), self.weight_decay * rule.get("weight_decay", 1)
+            if p.grad is not None and lr > 0:
+                with p.device:
+                    self._update(p.device.xp, p.data, self.velocities[name].data, p.grad.data,
+                                 lr, decay)
 
     def _update(self, xp: Any, w: Any, v: Any, g: Any, lr: float, decay: float) -> None:
         """In place, a few thousand numbers at a time so that each is fetched from memory once."""
@@ -80,59 +80,13 @@ class SGD:
 
     def zero_grad(self) -> None:
         """Drop all gradients; the next backward() starts from none."""
-        for p in self.parameters:
+        for p in self.parameters.values():
             p.grad = None
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by the parameters' names: what a checkpoint stores."""
-        return {name: v.numpy() for name, v in zip(self.names, self.velocities, strict=True)}
+        return {name: v.numpy() for name, v in self.velocities.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        for name, v in zip(self.names, self.velocities, strict=True):
-            if name not in state or state[name].shape != v.shape:
-                raise ValueError(f"SGD: no velocity of shape {v.shape} for {name!r} in the state; "
-                                 "was it saved from another network?")
-            v.data = v.device.asarray(state[name], v.dtype)
-
-
-def _multipliers(name: str, rules: Mapping[str, Mapping[str, float]]) -> tuple[float, float]:
-    for pattern, rule in rules.items():
-        if fnmatch.fnmatchcase(name, pattern):
-            return rule.get("lr", 1.0), rule.get("weight_decay", 1.0)
-    return 1.0, 1.0
-
-
-class StepSchedule:
-    """Multiply the rate by `factor` after each of these epochs (counted from 1)."""
-
-    def __init__(self, optimizer: SGD, epochs: Iterable[int], factor: float = 0.1) -> None:
-        self.optimizer, self.epochs, self.factor = optimizer, sorted(epochs), factor
-        self._first = optimizer.lr
-
-    def epoch_done(self, epoch: int, error: float | None = None) -> None:
-        """Set the rate for the epoch after `epoch`; depends on nothing that went before."""
-        falls = sum(epoch >= end for end in self.epochs)
-        self.optimizer.lr = self._first * self.factor**falls
-
-
-class PlateauSchedule:
-    """Multiply the rate by `factor` when the error has not improved for `patience` epochs.
-
-    Paper: section 5 (by ten, when the validation error stopped improving, three times).
-    """
-
-    def __init__(self, optimizer: SGD, patience: int = 3, factor: float = 0.1,
-                 falls: int = 3) -> None:
-        self.optimizer, self.patience, self.factor, self.falls = optimizer, patience, factor, falls
-        self.best, self.waited = float("inf"), 0
-
-    def epoch_done(self, epoch: int, error: float | None = None) -> None:
-        if error is None:
-            raise ValueError("PlateauSchedule: epoch_done needs the error of the epoch")
-        if error < self.best:
-            self.best, self.waited = error, 0
-            return
-        self.waited += 1
-        if self.waited >= self.patience and self.falls > 0:
-            self.optimizer.lr *= self.factor
-            self.waited, self.falls = 0, self.falls - 1
+        """Set all velocities; every name and shape must fit."""
+        load(self.velocities, state, "SGD")

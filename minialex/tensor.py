@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from . import backend
 from .backend import Array, Device, DeviceError
 
-__all__ = ["HostArray", "Node", "Tensor", "no_grad", "op", "randn", "record", "zeros"]
+__all__ = ["HostArray", "Node", "Tensor", "load", "no_grad", "op", "randn", "record", "zeros"]
 
 HostArray = np.ndarray  # annotates an op's parameter that stays on the host, such as labels
 
@@ -35,22 +36,19 @@ class Tensor:
     __slots__ = ("__weakref__", "data", "device", "grad", "node", "requires_grad")
     __array_ufunc__ = None  # NumPy leaves `array * tensor` to us
 
-    def __init__(
-        self, array: Any, device: str | Device | None = None, requires_grad: bool = False
-    ) -> None:
+    def __init__(self, array: Any, device: str | Device | None = None,
+                 requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
-            raise TypeError("Tensor: array is a Tensor already; use transfer(x, device) to copy "
-                            "it to another device or x.detach() to leave the tape")
+            raise TypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
         if not hasattr(array, "dtype"):
             array = np.asarray(array)
             if array.dtype == np.float64:
                 array = array.astype(np.float32)
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"Tensor: array has dtype {array.dtype}; "
-                            "it must hold floats, integers or booleans")
+            raise TypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans")
         if requires_grad and array.dtype.kind != "f":
-            raise TypeError(f"Tensor: {array.dtype} values cannot require a gradient; "
-                            "convert them first: array.astype('float32')")
+            raise TypeError(f"Tensor: {array.dtype} numbers have no gradient; convert them first: "
+                            "array.astype('float32')")
         self.device = backend.default() if device is None else backend.device(device)
         self.data = self.device.asarray(array)
         self.grad: Tensor | None = None
@@ -82,9 +80,6 @@ class Tensor:
     def size(self) -> int:
         return self.data.size
 
-    def __len__(self) -> int:
-        return len(self.data)
-
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), precision=4, threshold=20, prefix="Tensor(")
         grad = ", requires_grad=True" if self.requires_grad else ""
@@ -96,8 +91,7 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.device.kind != "cpu":
-            raise TypeError(f"a Tensor on {self.device} does not become a NumPy array by itself; "
-                            "call x.numpy() to copy it to the host")
+            raise TypeError(f"Tensor on {self.device}: call x.numpy() to copy it to the host")
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     def item(self) -> float:
@@ -121,28 +115,18 @@ class Tensor:
                                "no_grad() or from tensors none of which has requires_grad=True")
         if gradient is None and self.size != 1:
             raise RuntimeError(f"backward: a tensor of shape {self.shape} is not a single number; "
-                               "reduce it first, say with ops.sum(x), or pass the gradient of the "
-                               "final result: x.backward(gradient)")
-        gradient = self._seed(gradient)
-        if gradient.shape != self.shape:
-            raise ValueError(f"backward: the gradient has shape {gradient.shape}, "
-                             f"the tensor {self.shape}; they must be equal")
+                               "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
+        seed = np.ones(self.shape) if gradient is None else np.asarray(gradient)
+        if seed.shape != self.shape:
+            raise ValueError(f"backward: gradient is {seed.shape}, not {self.shape} as the tensor")
+        gradient = self.device.asarray(seed, self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
         else:
             _walk_back(self.node, gradient)
 
-    def _seed(self, gradient: Any) -> Array:
-        if isinstance(gradient, Tensor):
-            gradient = gradient.numpy()
-        if gradient is not None:
-            return self.device.asarray(gradient, self.dtype)
-        with self.device:
-            one = self.device.xp.empty(self.shape, self.dtype)
-            one.fill(1)
-        return one
 
-
+@dataclass(eq=False, slots=True)
 class Node:
     """One recorded op: the function that pulls the gradient back, and whom it goes to.
 
@@ -150,14 +134,12 @@ class Node:
     needs no gradient. The input's value is not kept here: only `backward` knows what it needs.
     """
 
-    __slots__ = ("backward", "device", "dtype", "name", "parents", "shape")
-
-    def __init__(
-        self, name: str, backward: Callable | None, parents: tuple[Node | Tensor | None, ...],
-        result: Tensor, device: Device,
-    ) -> None:
-        self.name, self.backward, self.parents = name, backward, parents
-        self.shape, self.dtype, self.device = result.shape, result.dtype, device
+    name: str
+    backward: Callable | None
+    parents: tuple[Node | Tensor | None, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    device: Device  # where backward works
 
     def pull(self, gy: Array) -> Sequence[Array | None]:
         """The gradients of the inputs, from the gradient of the result; frees what they needed."""
@@ -173,9 +155,9 @@ class Node:
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
         if len(gradients) != len(self.parents):
-            raise RuntimeError(f"{self.name}: backward returned {len(gradients)} gradients for "
-                               f"{len(self.parents)} inputs; return one for each")
-        return tuple(None if g is None else self.device.adopt(g) for g in gradients)
+            raise RuntimeError(f"{self.name}: backward must return {len(self.parents)} gradients, "
+                               f"one for each input, but returned {len(gradients)}")
+        return gradients
 
 
 def _order(root: Node) -> Iterator[Node]:
@@ -215,7 +197,8 @@ def _walk_back(root: Node, gradient: Array) -> None:
                                    f"which is {parent.dtype} {parent.shape}")
             if isinstance(parent, Tensor):
                 others = (gy, *gradients[:index])
-                _add_to_leaf(parent, g, shared=any(_overlap(parent.device, g, o) for o in others))
+                shared = any(_overlap(parent.device, g, o) for o in others)
+                _add_to_leaf(parent, g, shared or 0 in g.strides)  # 0: one number for many entries
             elif parent in pending:
                 pending[parent] = _sum(parent.device, pending[parent], g)
             else:
@@ -238,10 +221,8 @@ def _add_to_leaf(leaf: Tensor, gradient: Array, shared: bool = False) -> None:
         gradient = _sum(leaf.device, leaf.grad.data, gradient)
     elif shared:
         with leaf.device:
-            copy = leaf.device.xp.empty(gradient.shape, gradient.dtype)
-            copy[...] = gradient
-            gradient = copy
-    leaf.grad = Tensor._of(gradient, leaf.device)
+            gradient = gradient.copy()
+    leaf.grad = Tensor._of(leaf.device.own(gradient), leaf.device)
 
 
 _recording = True
@@ -258,10 +239,8 @@ def no_grad() -> Iterator[None]:
         _recording = before
 
 
-def record(
-    name: str, value: Array, device: Device, backward: Callable, inputs: Sequence[Any],
-    backward_device: Device | None = None,
-) -> Tensor:
+def record(name: str, value: Array, device: Device, backward: Callable, inputs: Sequence[Any],
+           backward_device: Device | None = None) -> Tensor:
     """The result of an op as a Tensor, noted on the tape if one of the inputs wants a gradient."""
     result = Tensor._of(value, device)
     if _recording:
@@ -269,7 +248,8 @@ def record(
             (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs)
         if any(parent is not None for parent in parents):
             result.requires_grad = True
-            result.node = Node(name, backward, parents, result, backward_device or device)
+            result.node = Node(name, backward, parents, result.shape, result.dtype,
+                               backward_device or device)
     return result
 
 
@@ -285,94 +265,79 @@ def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Call
     if function is None:
         return functools.partial(op, methods=methods)
     name = function.__name__
-    positional = list(inspect.signature(function).parameters.values())[1:]
-    named = [p.name for p in positional
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())[1:]
+    named = [p.name for p in parameters
              if p.kind is p.POSITIONAL_OR_KEYWORD and p.annotation is p.empty]
-    any_number = any(p.kind is p.VAR_POSITIONAL for p in positional)
+    required = sum(p.default is p.empty for p in parameters[: len(named)])
+    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
     @functools.wraps(function)
     def lifted(*inputs: Any, **options: Any) -> Tensor:
-        if options and not options.keys().isdisjoint(named):
-            inputs = _by_position(name, named, inputs, options)
-        values: tuple = ()
-        if len(inputs) > len(named) and not any_number:
-            inputs, values = inputs[: len(named)], inputs[len(named) :]
-        first = None
-        arrays = []
-        for index, x in enumerate(inputs):
-            if isinstance(x, Tensor):
-                if first is None:
-                    first, first_index = x, index
-                elif x.device is not first.device:
-                    raise DeviceError(_mixed_devices(name, named, first_index, index, inputs))
-                elif x.dtype != first.dtype and x.dtype.kind != "b":
-                    raise TypeError(_mixed_types(name, named, first_index, index, inputs))
-                arrays.append(x.data)
-            elif x is None or type(x) in (int, float):
-                arrays.append(x)
-            elif isinstance(x, np.number):
-                arrays.append(x.item())  # a NumPy scalar would promote float32 to float64
-            else:
-                raise TypeError(f"{name}: {_argument(named, index)} is a {type(x).__name__}, "
-                                "not a Tensor; wrap it: Tensor(array, device=...)")
+        if options and not options.keys().isdisjoint(named):  # linear(x, w, b=b)
+            bound = signature.bind(None, *inputs, **options)
+            inputs, options = bound.args[1:], bound.kwargs
+        # A NumPy number would promote float32 to float64.
+        inputs = tuple(x.item() if isinstance(x, np.number) else x for x in inputs)
+        tensors = inputs if any_number else inputs[: len(named)]
+        first = next((x for x in tensors if isinstance(x, Tensor)), None)
         if first is None:
-            raise TypeError(f"{name}: no input is a Tensor; wrap the array: Tensor(array)")
-        device = first.device
+            raise _misfit(name, named, tensors or (None,), 0, None)
+        device, arrays = first.device, []
+        for index, x in enumerate(tensors):
+            if isinstance(x, Tensor) and x.device is device and x.dtype in (first.dtype, bool):
+                arrays.append(x.data)
+            elif x is None and index >= required:
+                arrays.append(None)
+            elif methods and isinstance(x, (int, float)):
+                arrays.append(x)
+            else:
+                raise _misfit(name, named, tensors, index, first)
         with device:
-            value, backward = function(device.xp, *arrays, *values, **options)
-        return record(name, device.adopt(value), device, backward, inputs)
+            value, backward = function(device.xp, *arrays, *inputs[len(tensors) :], **options)
+        return record(name, device.own(value), device, backward, tensors)
 
     lifted.on_arrays = function
     for method in methods:
-        setattr(Tensor, method, _swapped(lifted) if method.startswith("__r") else lifted)
+        swapped = method.startswith("__r")
+        setattr(Tensor, method, (lambda b, a: lifted(a, b)) if swapped else lifted)
     return lifted
 
 
-def _swapped(lifted: Callable) -> Callable:
-    return lambda self, other: lifted(other, self)
+def _misfit(op: str, named: list[str], inputs: tuple, index: int, first: Any) -> Exception:
+    """What to say about an input that is no tensor, or on another device, or of another type."""
+    x, names = inputs[index], named or [f"input {i}" for i in range(len(inputs))]
+    name = names[index]
+    if not isinstance(x, Tensor):
+        return TypeError(f"{op}: {name} is a {type(x).__name__}, not a Tensor; wrap it: "
+                         "Tensor(array, device=...)")
+    other = names[inputs.index(first)]
+    if x.device is not first.device:
+        return DeviceError(f"{op}: {name} {x.shape} on {x.device} but {other} {first.shape} on "
+                           f"{first.device}; call transfer({name}, '{first.device}')")
+    return TypeError(f"{op}: {name} is {x.dtype} but {other} is {first.dtype}; nothing is "
+                     f"converted silently: make both the same, array.astype('{first.dtype}')")
 
 
-def _by_position(name: str, named: list[str], inputs: tuple, options: dict) -> tuple:
-    """`linear(x, w, b=b)` is `linear(x, w, b)`: arrays given by name take their places."""
-    values = list(inputs)
-    for position, argument in enumerate(named):
-        if argument in options:
-            if position < len(values):
-                raise TypeError(f"{name}: {argument} is given twice")
-            values.extend([None] * (position - len(values)))
-            values.append(options.pop(argument))
-    return tuple(values)
+def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
+    """Set tensors to stored arrays. Names, shapes and types must fit; else nothing is changed."""
+    for name in sorted(tensors.keys() | arrays.keys()):
+        stored, here = (f"{d[name].dtype} {d[name].shape}" if name in d else "missing"
+                        for d in (arrays, tensors))
+        if stored != here:
+            raise ValueError(f"{what}: {name} is {stored} among the stored arrays but {here} here; "
+                             "were they stored from another network?")
+    for name, tensor in tensors.items():
+        tensor.data = tensor.device.asarray(arrays[name])
 
 
-def _argument(named: list[str], index: int) -> str:
-    return named[index] if index < len(named) else f"input {index}"
-
-
-def _mixed_devices(name: str, named: list[str], a: int, b: int, inputs: tuple) -> str:
-    x, y = inputs[a], inputs[b]
-    a, b = _argument(named, a), _argument(named, b)
-    return (f"{name}: {b} {y.shape} on {y.device} but {a} {x.shape} on {x.device}; "
-            f"call transfer({b}, '{x.device}')")
-
-
-def _mixed_types(name: str, named: list[str], a: int, b: int, inputs: tuple) -> str:
-    x, y = inputs[a], inputs[b]
-    a, b = _argument(named, a), _argument(named, b)
-    return (f"{name}: {b} is {y.dtype} but {a} is {x.dtype}; nothing is converted silently: make "
-            f"both the same when they are created, say array.astype('{x.dtype}')")
-
-
-def zeros(
-    *shape: int, device: str | Device | None = None, dtype: Any = np.float32,
-    requires_grad: bool = False,
-) -> Tensor:
+def zeros(*shape: int, device: str | Device | None = None, dtype: Any = np.float32,
+          requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
     return Tensor(np.zeros(shape, dtype), device, requires_grad)
 
 
-def randn(
-    *shape: int, rng: np.random.Generator, device: str | Device | None = None,
-    dtype: Any = np.float32, requires_grad: bool = False,
-) -> Tensor:
+def randn(*shape: int, rng: np.random.Generator, device: str | Device | None = None,
+          dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
     """Standard normal numbers from a NumPy generator: the same on every device."""
     return Tensor(rng.standard_normal(shape, dtype), device, requires_grad)

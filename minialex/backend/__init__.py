@@ -14,22 +14,10 @@ import functools
 import re
 
 from ._numpy import NumpyDevice, set_threads, threads
-from .device import (
-    Array,
-    Device,
-    DeviceError,
-    DeviceMemoryError,
-    Memory,
-    Transfer,
-    TransferLog,
-    record_transfers,
-)
+from .device import Array, Device, DeviceError, DeviceMemoryError, record_transfers
 
-__all__ = [
-    "Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "Transfer", "TransferLog",
-    "available", "default", "device", "record_transfers", "set_threads", "threads", "use",
-    "why_no_gpu",
-]
+__all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "default", "device",
+           "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
 
 
 def device(name: str | Device) -> Device:
@@ -93,6 +81,3 @@ class use:
     def __exit__(self, *error: object) -> None:
         global _default
         _default = self._before
-
-    def __repr__(self) -> str:
-        return f"new tensors go to {self.device}"

@@ -7,7 +7,6 @@ import functools
 import math
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,6 +22,7 @@ __all__ = ["NumpyDevice", "set_threads", "threads"]
 # NumPy keeps small arrays in a cache of its own that is faster than ours; they are not counted.
 SMALL = 1024
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
+SPARE = 2**28  # bytes of free blocks that are always kept: small networks never wait for memory
 
 
 class Block:
@@ -57,13 +57,10 @@ class Pool:
         self.limit: int | None = None
         self._free: dict[int, list[np.ndarray]] = {}  # by size; least recently used size first
         self._free_bytes = 0
-        self._adopted: set[int] = set()
         self._lock = threading.RLock()  # a block may die inside this very thread's allocation
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         dtype = np.dtype(dtype)
-        if not isinstance(shape, tuple):
-            shape = (shape,)
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < SMALL:
             return np.empty(shape, dtype)
@@ -85,23 +82,6 @@ class Pool:
             self._free[size] = blocks
             self._free_bytes += size
 
-    def adopt(self, array: np.ndarray) -> None:
-        """Count an array that NumPy allocated itself (the result of `a * b`) until it dies."""
-        owner = array
-        while isinstance(owner.base, np.ndarray):
-            owner = owner.base
-        if owner.base is not None or owner.nbytes < SMALL or id(owner) in self._adopted:
-            return  # a block of ours (or memory of somebody else), small, or counted before
-        with self._lock:
-            self._count(owner.nbytes)
-            self._adopted.add(id(owner))
-        weakref.finalize(owner, self._forget, id(owner), owner.nbytes)
-
-    def _forget(self, key: int, nbytes: int) -> None:
-        with self._lock:
-            self.used -= nbytes
-            self._adopted.discard(key)
-
     def _count(self, nbytes: int) -> None:
         if self.limit is not None and self.used + nbytes > self.limit:
             raise DeviceMemoryError(
@@ -117,8 +97,8 @@ class Pool:
         if blocks:
             self._free_bytes -= size
             return blocks.pop()
-        # A new block is needed. Keep at most a quarter more than was ever in use at once.
-        excess = self.used + self._free_bytes - 1.25 * self.peak
+        # A new block is needed. Of the free ones, keep as much as a quarter of the highest use.
+        excess = self.used + self._free_bytes - 1.25 * self.peak - SPARE
         for old, blocks in self._free.items():
             while blocks and excess > 0:
                 blocks.pop()
@@ -141,80 +121,43 @@ class NumpyNamespace(Namespace):
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(np)
-        self.empty = pool.empty  # one call less in a very hot place
+        self.empty = pool.empty
 
     def over_batch(
-        self, fn: Callable[[slice], tuple | None], n: int, scratch_bytes: int
-    ) -> tuple | None:
-        """As in Namespace, the slices being shared out among the threads as these get free.
+            self, fn: Callable[[slice], tuple | None], n: int, scratch_bytes: int) -> tuple | None:
+        """As in Namespace, but threads share out the slices, each taking the next when it is free.
 
         The slices do not depend on the number of threads, and sums are made in slice order: so
-        the result has the same bits with any number of threads. BLAS is held to one thread inside.
+        the result has the same bits with any number of threads.
         """
         slices = list(self._slices(n, scratch_bytes))
-        helpers = min(threads(), len(slices)) - 1
-        if helpers < 1:
-            return super().over_batch(fn, n, scratch_bytes)
-        work = _SharedWork(self, fn, slices)
-        with one_blas_thread():
-            futures = [_executor(threads()).submit(work.run) for _ in range(helpers)]
-            try:
-                work.run()
-            finally:
-                for future in futures:
-                    future.result()
-        return work.total
+        total = None
+        with _one_blas_thread():
+            parallel = threads() > 1 and len(slices) > 1
+            run = _executor(threads()).map if parallel else map
+            for result in run(fn, slices):  # in the order of the slices
+                total = self._sum(total, result)
+        return total
 
 
-class _SharedWork:
-    """Slices of a batch for several threads, with the results added in the order of the slices."""
-
-    def __init__(self, xp: Namespace, fn: Callable, slices: list[slice]) -> None:
-        self.xp, self.fn, self.slices = xp, fn, slices
-        self.todo = iter(range(len(slices)))
-        self.results: dict[int, tuple | None] = {}  # done, but an earlier one is still missing
-        self.summed = 0
-        self.total: tuple | None = None
-        self.failed = False
-        self.lock = threading.Lock()
-
-    def run(self) -> None:
-        try:
-            while not self.failed:
-                with self.lock:
-                    index = next(self.todo, None)
-                if index is None:
-                    return
-                result = self.fn(self.slices[index])
-                with self.lock:
-                    self.results[index] = result
-                    while self.summed in self.results:
-                        self.total = self.xp._sum(self.total, self.results.pop(self.summed))
-                        self.summed += 1
-        except BaseException:
-            self.failed = True  # the other threads stop at their next slice
-            raise
-
-
-_threads: int | None = None
+_threads = 0  # not asked for yet
 
 
 def threads() -> int:
     """Number of threads that share the work on a batch: the cores this process may use."""
     global _threads
-    if _threads is None:
-        available = getattr(os, "sched_getaffinity", None)
-        _threads = len(available(0)) if available else os.cpu_count() or 1
+    if not _threads:
+        affinity = getattr(os, "sched_getaffinity", None)  # Linux; knows about containers
+        _threads = len(affinity(0)) if affinity else os.cpu_count() or 1
     return _threads
 
 
 def set_threads(n: int) -> None:
-    """Use `n` threads, for slices of a batch as well as inside BLAS."""
+    """Share the work on a batch among `n` threads."""
     global _threads
     if not isinstance(n, int) or n < 1:
         raise ValueError(f"set_threads: n is {n!r}; give a whole number of at least 1")
     _threads = n
-    _blas().limit(limits=n, user_api="blas")
 
 
 @functools.cache
@@ -223,15 +166,21 @@ def _executor(n: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
+def _blas() -> list[Any]:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 @contextlib.contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """The threads of over_batch each call BLAS; more threads inside would fight for the cores."""
-    with _blas().limit(limits=1, user_api="blas"):
+def _one_blas_thread() -> Iterator[None]:
+    """BLAS's own threads would fight with ours for the cores, and wait for each other spinning."""
+    before = [library.num_threads for library in _blas()]
+    for library in _blas():
+        library.set_num_threads(1)
+    try:
         yield
+    finally:
+        for library, n in zip(_blas(), before, strict=True):
+            library.set_num_threads(n)
 
 
 class NumpyDevice(Device):
@@ -253,11 +202,16 @@ class NumpyDevice(Device):
     def to_host(self, array: np.ndarray) -> np.ndarray:
         return np.array(array)
 
-    def adopt(self, array: Any) -> np.ndarray:
+    def own(self, array: Any) -> np.ndarray:
         array = np.asarray(array)  # a reduction gives a NumPy scalar
-        if array.nbytes >= SMALL:
-            self._pool.adopt(array)
-        return array
+        memory: Any = array
+        while isinstance(memory, np.ndarray):
+            memory = memory.base
+        ours = isinstance(memory, Block) or array.nbytes < SMALL
+        return array if ours else self.asarray(array)
+
+    def synchronize(self) -> None:
+        pass  # NumPy returns when the work is done
 
     def memory(self) -> Memory:
         return Memory(self._pool.used, self._pool.peak, self._pool.limit)

@@ -1,21 +1,18 @@
 """What a device is: a name, an array namespace, memory of its own, and copies in and out.
 
-`_numpy.py` and `_cupy.py` fill this class in; nothing else in minialex knows which of the two it has.
+`_numpy.py` and `_cupy.py` fill it in; nothing else in minialex knows which of the two it has.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = [
-    "Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "Transfer", "TransferLog",
-    "record_transfers",
-]
+__all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "TransferLog",
+           "record_transfers"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
@@ -28,8 +25,7 @@ class DeviceMemoryError(MemoryError):
     """A virtual device has reached its memory limit."""
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """Bytes in use now, the most that were ever in use, and the limit (None: no limit)."""
 
     used: int
@@ -38,35 +34,35 @@ class Memory:
 
 
 class Device:
-    """Where arrays live and where the work on them is done.
+    """Where arrays live and where the work on them is done. A device equals its name.
 
-    Public: `name` ("cpu:0"), `xp` (array module plus five verbs, see namespace.py), `asarray`,
-    `to_host`, `receive`, `synchronize`, `memory`, `set_memory_limit`, `rng`. As a context manager
-    (`with device:`) it becomes the current device, which only CUDA asks for.
-    A device equals its name: `x.device == "cpu:1"`.
+    Attributes: `name` ("cpu:0"), `kind` ("cpu"), `index`, `xp` (array module plus five verbs, see
+    namespace.py). As a context manager it becomes the current device, which CUDA asks for.
+    Each kind of device provides, besides the methods below:
+
+        asarray(host, dtype=None)   a copy of a host array, list or number in this device's memory
+        to_host(array)              a copy as a NumPy array; waits until it has been computed
+        own(array)                  the array in this device's memory: NumPy puts `a * b` elsewhere
+        memory()                    -> Memory
+        set_memory_limit(bytes)     refuse to hold more (a GTX 580 had 3 * 2**30); None: no limit
+        synchronize()               wait until all work given to this device is done
+        _copy(array, source)        a copy of an array of another device of the same kind
     """
 
     kind = ""
 
     def __init__(self, index: int, xp: Any) -> None:
-        self.index = index
-        self.name = f"{self.kind}:{index}"
-        self.xp = xp
+        self.index, self.name, self.xp = index, f"{self.kind}:{index}", xp
 
     def __repr__(self) -> str:
         return self.name
 
-    __str__ = __repr__
-
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, str) and other in (self.name, self._short_name))
+        short = self.kind if self.index == 0 else self.name  # "gpu" means "gpu:0"
+        return self is other or (isinstance(other, str) and other in (self.name, short))
 
     def __hash__(self) -> int:
         return hash(self.name)
-
-    @property
-    def _short_name(self) -> str:
-        return self.name if self.index else self.kind
 
     def __enter__(self) -> Device:
         return self
@@ -74,27 +70,9 @@ class Device:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def asarray(self, host: Any, dtype: Any = None) -> Array:
-        """A copy of a host array, list or number in this device's memory."""
-        raise NotImplementedError
-
-    def to_host(self, array: Array) -> np.ndarray:
-        """A copy of this device's array as a NumPy array; waits until it has been computed."""
-        raise NotImplementedError
-
-    def adopt(self, array: Array) -> Array:
-        """Count an array that an op has just made, if the array library does not do so itself."""
-        raise NotImplementedError
-
-    def memory(self) -> Memory:
-        raise NotImplementedError
-
-    def set_memory_limit(self, limit: int | None) -> None:
-        """Refuse to hold more than `limit` bytes (a GTX 580 had `3 * 2**30`); None: no limit."""
-        raise NotImplementedError
-
-    def synchronize(self) -> None:
-        """Wait until all work given to this device is done."""
+    def rng(self, seed: int) -> np.random.Generator:
+        """Random numbers are drawn on the host, so that they are the same on every device."""
+        return np.random.default_rng(seed)
 
     def receive(self, array: Array, source: Device, label: str = "") -> Array:
         """This device's copy of an array of another device; from the same device, the array itself.
@@ -103,39 +81,15 @@ class Device:
         """
         if source is self:
             return array
+        transfer = Transfer(source.name, self.name, array.nbytes, tuple(array.shape), label)
         for log in _logs:
-            log.entries.append(
-                Transfer(source.name, self.name, array.nbytes, tuple(array.shape), label))
+            log.append(transfer)
         if source.kind == self.kind:
             return self._copy(array, source)
         return self.asarray(source.to_host(array))
 
-    def _copy(self, array: Array, source: Device) -> Array:
-        """A copy of an array of another device of the same kind."""
-        raise NotImplementedError
 
-    def rng(self, seed: int) -> Random:
-        """Random arrays on this device; the same seed gives the same numbers on every device."""
-        return Random(self, seed)
-
-
-class Random:
-    """Numbers drawn on the host by NumPy, then copied: CuPy's own generator never repeats NumPy's."""
-
-    def __init__(self, device: Device, seed: int) -> None:
-        self.device = device
-        self.generator = np.random.default_rng(seed)
-
-    def standard_normal(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        return self.device.asarray(self.generator.standard_normal(shape, dtype))
-
-    def random(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        """Uniform in [0, 1)."""
-        return self.device.asarray(self.generator.random(shape, dtype))
-
-
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(NamedTuple):
     """One copy between two devices."""
 
     source: str
@@ -145,26 +99,19 @@ class Transfer:
     label: str
 
 
-@dataclass
-class TransferLog:
+class TransferLog(list[Transfer]):
     """The copies between devices since the recording began."""
-
-    entries: list[Transfer] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.entries)
 
     @property
     def total_bytes(self) -> int:
-        return sum(entry.bytes for entry in self.entries)
+        return sum(transfer.bytes for transfer in self)
 
     def table(self) -> str:
         """One line per copy (source, destination, bytes, shape, label), and the sum."""
-        lines = [f"{'from':6} {'to':6} {'bytes':>14}  {'shape':20} label"]
-        lines += [f"{e.source:6} {e.destination:6} {e.bytes:14,}  {e.shape!s:20} {e.label}".rstrip()
-                  for e in self.entries]
-        lines.append(f"{'sum':13} {self.total_bytes:14,}  {len(self.entries)} transfers")
-        return "\n".join(lines)
+        rows = [f"{t.source:6} {t.destination:6} {t.bytes:14,}  {t.shape!s:20} {t.label}".rstrip()
+                for t in self]
+        return "\n".join([f"{'from':6} {'to':6} {'bytes':>14}  {'shape':20} label", *rows,
+                          f"{'sum':13} {self.total_bytes:14,}  {len(rows)} transfers"])
 
 
 _logs: list[TransferLog] = []

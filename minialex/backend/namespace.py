@@ -7,8 +7,6 @@
 Everything else (`xp.maximum`, `xp.matmul`, ...) is the array module's own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -41,13 +39,12 @@ class Namespace:
         return array
 
     def over_batch(
-        self, fn: Callable[[slice], tuple | None], n: int, scratch_bytes: int
-    ) -> tuple | None:
+            self, fn: Callable[[slice], tuple | None], n: int, scratch_bytes: int) -> tuple | None:
         """Call `fn(slice)` for consecutive slices that cover range(n).
 
         `scratch_bytes` is the scratch memory that `fn` needs for one image, and sets the length of
-        the slices. What the calls return (a tuple of arrays, or None) is summed in slice order, so
-        that sums do not depend on timing.
+        the slices. If the calls return tuples of arrays, these are summed in slice order, so that
+        sums do not depend on timing.
         """
         total = None
         for part in self._slices(n, scratch_bytes):
@@ -55,12 +52,13 @@ class Namespace:
         return total
 
     def _slices(self, n: int, scratch_bytes: int) -> Iterator[slice]:
-        step = max(1, self.workspace // max(scratch_bytes, 1))
+        most = max(1, self.workspace // max(scratch_bytes, 1))
+        step = -(-n // -(-n // most))  # as few slices as fit, all of about the same length
         return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
     def _sum(self, total: tuple | None, result: tuple | None) -> tuple | None:
-        if total is None or result is None:
-            return result
+        if total is None or not isinstance(result, tuple):
+            return result if isinstance(result, tuple) else None
         for sum_, term in zip(total, result, strict=True):
             self.add(sum_, term, out=sum_)
         return total
@@ -86,9 +84,8 @@ class Namespace:
         columns[...] = view
         return columns.reshape(n, oh, ow, kh * kw * c)
 
-    def add_patches(
-        self, columns: Any, shape: tuple[int, ...], kernel: tuple[int, int], stride: int, pad: Pad
-    ) -> Any:
+    def add_patches(self, columns: Any, shape: tuple[int, ...], kernel: tuple[int, int],
+                    stride: int, pad: Pad) -> Any:
         """The way back: (N, OH, OW, KH * KW * C) -> `shape`, adding up where patches overlap.
 
         A sum of KH * KW shifted arrays: no atomic additions, the same bits at every run.

@@ -62,11 +62,12 @@ class Column(nn.Module):
             # 227 none, and both give 55 x 55.
             end = -(image_size - 11) % 4
             self.conv1 = conv("conv1", channels, c1, 11, stride=4, pad=(0, end, 0, end))
+            self.conv2 = conv("conv2", c1, c2, 5, pad=2)
             side = (image_size + end - 11) // 4 + 1
-        else:  # Not 2012: small images keep their size, so that three poolings fit.
-            self.conv1 = conv("conv1", channels, c1, 5, pad=2)
-            side = image_size
-        self.conv2 = conv("conv2", c1, c2, 5, pad=2)
+        else:  # Not 2012: smaller kernels, and no stride, so that three poolings fit.
+            self.conv1 = conv("conv1", channels, c1, 5)
+            self.conv2 = conv("conv2", c1, c2, 3, pad=1)
+            side = image_size - 4
         self.conv3 = conv("conv3", 2 * c2, c3, 3, pad=1)
         self.conv4 = conv("conv4", c3, c4, 3, pad=1)
         self.conv5 = conv("conv5", c4, c5, 3, pad=1)
@@ -75,7 +76,7 @@ class Column(nn.Module):
         last = _pooled(_pooled(_pooled(side)))
         self.fc6 = linear("fc6", 2 * last * last * c5, fc)
         self.fc7 = linear("fc7", 2 * fc, fc)
-        self.drop6, self.drop7 = nn.Dropout(0.5, rng=rng.spawn(1)[0]), nn.Dropout(0.5, rng=rng.spawn(1)[0])
+        self.drop6, self.drop7 = (nn.Dropout(0.5, rng=child) for child in rng.spawn(2))
 
     @property
     def device(self) -> Device:
@@ -102,7 +103,8 @@ class AlexNet(nn.Module):
 
     devices: one for each column; both may be the same, and one may be a GPU and one the CPU.
     image_size: 227 real pixels, or 224 and 3 zero rows and columns at the bottom and on the right
-        (as in 2012); from 67 on the kernels are the paper's. From 15 to 66 conv1 is 5x5, stride 1.
+        (as in 2012); from 67 on the kernels are the paper's. From 19 to 66 conv1 has 5x5 kernels
+        and stride 1, conv2 3x3 kernels.
     width: share of the paper's kernels and units.
     init: "run145" (what the authors ran: std 0.03 in conv3 to conv5), "paper" (0.01 everywhere),
         or "he", for reduced widths.  seed: of the weights and the dropout masks.
@@ -120,8 +122,8 @@ class AlexNet(nn.Module):
         if isinstance(devices, (str, Device)) or len(devices) != 2:
             raise ValueError(f"AlexNet: devices is {devices!r}; name one for each of the two "
                              "columns: ('gpu:0', 'gpu:1'), or the same one twice")
-        if image_size < 15:
-            raise ValueError(f"AlexNet: image_size is {image_size}; three poolings need at least 15")
+        if image_size < 19:
+            raise ValueError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
         if init not in ("run145", "paper", "he"):
             raise ValueError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
         if not width > 0:
@@ -148,7 +150,7 @@ class AlexNet(nn.Module):
 
     def _from_host(self, images: np.ndarray | Tensor, device: Device) -> Tensor:
         expected = (self.image_size, self.image_size, self.channels)
-        if images.ndim != 4 or images.shape[1:] != expected or not len(images):
+        if images.ndim != 4 or images.shape[1:] != expected or not images.shape[0]:
             raise ValueError(f"AlexNet: images has shape {tuple(images.shape)}; it must be "
                              f"(N, {', '.join(map(str, expected))}) with N at least 1")
         if not isinstance(images, Tensor):
@@ -158,7 +160,7 @@ class AlexNet(nn.Module):
         return Tensor(images.numpy(), device)
 
     def count(self) -> list[LayerCount]:
-        """Output shape, parameters and multiply-accumulates of each layer, both columns together."""
+        """Outputs, parameters and multiply-accumulates of each layer, both columns together."""
         a, side, rows = self.columns[0], self.image_size, []
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
             layer = getattr(a, name)

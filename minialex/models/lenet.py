@@ -19,7 +19,8 @@ class LeNet5(nn.Module):
     images: (N, 28, 28, 1), a Tensor, of about unit size -> (N, classes). Built in chapter 07.
     """
 
-    def __init__(self, classes: int = 10, seed: int = 0, device: str | Device | None = None) -> None:
+    def __init__(self, classes: int = 10, seed: int = 0,
+                 device: str | Device | None = None) -> None:
         rng = np.random.default_rng(seed)
         new = {"rng": rng, "device": device}
         self.c1 = nn.Conv2d(1, 6, 5, pad=2, **new)  # (N, 28, 28, 6): 28 + 2 x 2 is the 32 of 1998

@@ -1,7 +1,5 @@
 """First values of weights, drawn on the host so that every device starts from the same numbers."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -10,10 +10,8 @@ from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
 
-__all__ = [
-    "AvgPool2d", "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm", "MaxPool2d",
-    "ReLU", "Sequential", "Tanh",
-]
+__all__ = ["AvgPool2d", "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm",
+           "MaxPool2d", "ReLU", "Sequential", "Tanh"]
 
 
 class _Weighted(Module):
@@ -22,8 +20,7 @@ class _Weighted(Module):
     def __init__(self, shape: tuple[int, ...], std: float | None, bias: float | None,
                  rng: np.random.Generator | int, device: str | Device | None) -> None:
         if min(shape) < 1:
-            raise ValueError(f"{type(self).__name__}: the weight would have shape {shape}; "
-                             "all sizes must be at least 1")
+            raise ValueError(f"{type(self).__name__}: weight {shape} has a size less than 1")
         std = init.he_std(shape) if std is None else std
         self.weight = Parameter(init.normal(init.generator(rng), shape, std), device)
         self.bias = None
@@ -39,15 +36,13 @@ class Conv2d(_Weighted):
     rng: generator, or seed, from which the weights are drawn.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1,
-        pad: int | tuple[int, int, int, int] = 0, groups: int = 1, std: float | None = None,
-        bias: float | None = 0.0, rng: np.random.Generator | int = 0,
-        device: str | Device | None = None,
-    ) -> None:
-        if in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: {in_channels} input and {out_channels} output channels "
-                             f"cannot be split into groups={groups}; use multiples of it")
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1,
+                 pad: int | tuple[int, int, int, int] = 0, groups: int = 1,
+                 std: float | None = None, bias: float | None = 0.0,
+                 rng: np.random.Generator | int = 0, device: str | Device | None = None) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(f"Conv2d: channels {in_channels} -> {out_channels} must both be "
+                             f"multiples of groups={groups}")
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         super().__init__(shape, std, bias, rng, device)
         self.stride, self.pad, self.groups = stride, pad, groups
@@ -60,47 +55,65 @@ class Conv2d(_Weighted):
 class Linear(_Weighted):
     """(N, in_features) -> (N, out_features); std, bias, rng and device as in Conv2d."""
 
-    def __init__(
-        self, in_features: int, out_features: int, *, std: float | None = None,
-        bias: float | None = 0.0, rng: np.random.Generator | int = 0,
-        device: str | Device | None = None,
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, *, std: float | None = None,
+                 bias: float | None = 0.0, rng: np.random.Generator | int = 0,
+                 device: str | Device | None = None) -> None:
         super().__init__((in_features, out_features), std, bias, rng, device)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.linear(x, self.weight, self.bias)
 
 
-class MaxPool2d(Module):
+class _Fixed(Module):
+    """An op without parameters, with its options fixed."""
+
+    def __init__(self, **options: float) -> None:
+        self.options = options
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.op(x, **self.options)
+
+
+class MaxPool2d(_Fixed):
     """The largest number of each window.  Paper: section 3.4 (size 3, stride 2)."""
 
+    op = staticmethod(ops.max_pool2d)
+
     def __init__(self, size: int, stride: int) -> None:
-        self.size, self.stride = size, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.max_pool2d(x, size=self.size, stride=self.stride)
+        super().__init__(size=size, stride=stride)
 
 
-class AvgPool2d(Module):
+class AvgPool2d(_Fixed):
     """The mean of each window."""
 
+    op = staticmethod(ops.avg_pool2d)
+
     def __init__(self, size: int, stride: int) -> None:
-        self.size, self.stride = size, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.avg_pool2d(x, size=self.size, stride=self.stride)
+        super().__init__(size=size, stride=stride)
 
 
-class LocalResponseNorm(Module):
+class LocalResponseNorm(_Fixed):
     """Neighbouring channels compete; options as in `ops.local_response_norm`."""
 
-    def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4,
-                 beta: float = 0.75) -> None:
-        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+    op = staticmethod(ops.local_response_norm)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.local_response_norm(
-            x, size=self.size, k=self.k, alpha=self.alpha, beta=self.beta)
+
+class ReLU(_Fixed):
+    """max(x, 0)."""
+
+    op = staticmethod(ops.relu)
+
+
+class Tanh(_Fixed):
+    """Hyperbolic tangent."""
+
+    op = staticmethod(ops.tanh)
+
+
+class Flatten(_Fixed):
+    """(N, ...) -> (N, the rest)."""
+
+    op = staticmethod(ops.flatten)
 
 
 class Dropout(Module):
@@ -120,23 +133,6 @@ class Dropout(Module):
             return x * (1 - self.p)
         keep = self.rng.random(x.shape, np.float32) >= self.p
         return ops.dropout(x, Tensor(keep, x.device))
-
-
-class ReLU(Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.relu(x)
-
-
-class Tanh(Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.tanh(x)
-
-
-class Flatten(Module):
-    """(N, ...) -> (N, the rest)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.flatten(x)
 
 
 class Sequential(Module):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from .. import backend
 from ..backend import Device
-from ..tensor import Tensor
+from ..tensor import Tensor, load
 
 __all__ = ["Module", "Parameter"]
 
@@ -64,22 +64,17 @@ class Module(metaclass=_Finished):
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"{type(self).__name__} has no attribute {name!r}{hint}"
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
         """This module and all below it with their paths, in the order of assignment."""
-        yield prefix, self
-        for path, value in _leaves(vars(self), prefix):
-            if isinstance(value, Module):
-                yield from value.named_modules(path)
+        return ((path, value) for path, value in _walk(self, "") if isinstance(value, Module))
 
     def named_parameters(self) -> dict[str, Parameter]:
-        """Every parameter by its path, in the order of assignment; shared ones once."""
-        found: dict[int, Parameter] = {}
-        for prefix, module in self.named_modules():
-            for path, value in _leaves(vars(module), prefix):
-                if isinstance(value, Parameter) and id(value) not in found:
-                    value.name = path
-                    found[id(value)] = value
-        return {parameter.name: parameter for parameter in found.values()}
+        """Every parameter by its path, in the order of assignment; a shared one once."""
+        named: dict[str, Parameter] = {}
+        for path, value in _walk(self, ""):
+            if isinstance(value, Parameter) and value not in named.values():
+                named[path], value.name = value, path
+        return named
 
     def parameters(self) -> list[Parameter]:
         return list(self.named_parameters().values())
@@ -110,27 +105,19 @@ class Module(metaclass=_Finished):
         """All parameters by path, as NumPy arrays: what a checkpoint stores."""
         return {name: p.numpy() for name, p in self.named_parameters().items()}
 
-    def load_state(self, state: dict[str, np.ndarray]) -> None:
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set all parameters; every name and shape must fit. Nothing is changed if one does not."""
-        parameters = self.named_parameters()
-        missing, unknown = parameters.keys() - state.keys(), state.keys() - parameters.keys()
-        if missing or unknown:
-            raise ValueError(f"load_state: the state does not fit {type(self).__name__}: missing "
-                             f"{sorted(missing) or 'nothing'}, unknown {sorted(unknown) or 'nothing'}")
-        for name, p in parameters.items():
-            if state[name].shape != p.shape or state[name].dtype != p.dtype:
-                raise ValueError(f"load_state: {name} is {state[name].dtype} {state[name].shape} "
-                                 f"in the state but {p.dtype} {p.shape} in {type(self).__name__}; "
-                                 "was it saved from a network of another size?")
-        for name, p in parameters.items():
-            p.data = p.device.asarray(state[name])
+        load(self.named_parameters(), state, type(self).__name__)
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Parameters and modules inside attributes, dicts, lists and tuples, with their paths."""
+def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every module and parameter in `value`, itself included, with its path."""
     if isinstance(value, (Parameter, Module)):
         yield path, value
-    elif isinstance(value, (dict, list, tuple)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+    items: Any = ()
+    if isinstance(value, (Module, dict)):
+        items = (vars(value) if isinstance(value, Module) else value).items()
+    elif isinstance(value, (list, tuple)):
+        items = enumerate(value)
+    for key, item in items:
+        yield from _walk(item, f"{path}.{key}" if path else str(key))

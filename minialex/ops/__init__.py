@@ -19,9 +19,7 @@ from .pooling import avg_pool2d, max_pool2d
 from .shape import concat, flatten, reshape, take_channels, transpose
 from .transfer import transfer
 
-__all__ = [
-    "add", "avg_pool2d", "concat", "conv2d", "div", "dropout", "exp", "flatten", "linear",
-    "local_response_norm", "log", "log_softmax", "matmul", "max_pool2d", "mean", "mul", "neg",
-    "power", "relu", "reshape", "sigmoid", "softmax", "softmax_cross_entropy", "sub", "sum",
-    "take_channels", "tanh", "transfer", "transpose",
-]
+__all__ = ["add", "avg_pool2d", "concat", "conv2d", "div", "dropout", "exp", "flatten", "linear",
+           "local_response_norm", "log", "log_softmax", "matmul", "max_pool2d", "mean", "mul",
+           "neg", "power", "relu", "reshape", "sigmoid", "softmax", "softmax_cross_entropy", "sub",
+           "sum", "take_channels", "tanh", "transfer", "transpose"]

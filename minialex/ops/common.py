@@ -1,47 +1,36 @@
 """What several ops share: checks of their inputs, output sizes, and work in slices."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["check_images", "each_item", "non_negative", "output_size", "padding", "positive"]
+__all__ = ["check_images", "each_item", "output_size", "padding", "whole"]
 
 
 def check_images(op: str, x: Any) -> None:
     """x must be a batch of at least one image, (N, H, W, C)."""
     if x.ndim != 4:
-        raise ValueError(f"{op}: x has shape {x.shape}; it must be (N, H, W, C): "
-                         "reshape it, a grey image has C = 1")
+        raise ValueError(f"{op}: x has shape {x.shape}; reshape it to (N, H, W, C), grey: C = 1")
     if x.shape[0] == 0:
         raise ValueError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
 
 
-def positive(op: str, name: str, value: Any) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{op}: {name} is {value!r}; it must be a whole number of at least 1")
+def whole(op: str, name: str, value: Any, least: int = 1) -> int:
+    """An option that counts something."""
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}")
     return value
 
 
-def non_negative(op: str, name: str, value: Any) -> int:
-    if not isinstance(value, int) or value < 0:
-        raise ValueError(f"{op}: {name} is {value!r}; it must be a whole number of at least 0")
-    return value
-
-
-def padding(op: str, pad: int | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def padding(op: str, pad: int | tuple[int, ...]) -> tuple[int, ...]:
     """`pad` on every side, or (above, below, left, right)."""
     sides = pad if isinstance(pad, tuple) else (pad,) * 4
     if len(sides) != 4:
         raise ValueError(f"{op}: pad is {pad!r}; give one number or (above, below, left, right)")
-    above, below, left, right = (non_negative(op, "pad", side) for side in sides)
-    return above, below, left, right
+    return tuple(whole(op, "pad", side, least=0) for side in sides)
 
 
-def output_size(
-    op: str, image: tuple[int, int], window: tuple[int, int], stride: int,
-    pad: tuple[int, int, int, int] = (0, 0, 0, 0),
-) -> tuple[int, int]:
+def output_size(op: str, image: tuple[int, int], window: tuple[int, int], stride: int,
+                pad: tuple[int, ...] = (0, 0, 0, 0)) -> tuple[int, int]:
     """Rows and columns of window positions that fit into the padded image, counted in full."""
     h, w = image[0] + pad[0] + pad[1], image[1] + pad[2] + pad[3]
     if window[0] > h or window[1] > w:
@@ -54,9 +43,5 @@ def each_item(xp: Any, like: Any, fn: Callable[[Any], object]) -> None:
     """Call `fn(part)` for slices of the first axis of `like`, the threads sharing the work."""
     if like.ndim == 0:
         fn(...)
-        return
-
-    def work(part: slice) -> None:
-        fn(part)
-
-    xp.over_batch(work, len(like), 2 * like.nbytes // max(len(like), 1))
+    else:
+        xp.over_batch(fn, len(like), 2 * like.nbytes // max(len(like), 1))

@@ -1,9 +1,7 @@
 """Convolution as a matrix product over the patches of a few images at a time (im2col)."""
 
-from __future__ import annotations
-
 from ..tensor import op
-from .common import check_images, output_size, padding, positive
+from .common import check_images, output_size, padding, whole
 
 __all__ = ["conv2d"]
 
@@ -19,7 +17,7 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     Paper: section 3.5.  Built in chapter 05.
     """
     _check(x, w, b, groups)
-    stride, pad = positive("conv2d", "stride", stride), padding("conv2d", pad)
+    stride, pad = whole("conv2d", "stride", stride), padding("conv2d", pad)
     kh, kw, cg, o = w.shape
     oh, ow = output_size("conv2d", x.shape[1:3], (kh, kw), stride, pad)
     k, og = kh * kw * cg, o // groups
@@ -27,16 +25,13 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     y = xp.empty((x.shape[0], oh, ow, o), x.dtype)
     scratch_bytes = oh * ow * k * x.itemsize
 
-    def columns(part, g):
-        """The patches that group g sees, one row per output position: (n * OH * OW, K)."""
-        seen = x[part, :, :, g * cg : (g + 1) * cg]
-        return xp.patches(seen, (kh, kw), stride, pad).reshape(-1, k)
+    split = [(slice(g * cg, (g + 1) * cg), slice(g * og, (g + 1) * og)) for g in range(groups)]
 
     def forward(part):
         rows = y[part].reshape(-1, o)  # (n, OH, OW, O) -> (n * OH * OW, O), the same memory
-        for g in range(groups):
-            mine = slice(g * og, (g + 1) * og)
-            xp.matmul(columns(part, g), kernels[:, mine], out=rows[:, mine])
+        for seen, made in split:
+            columns = xp.patches(x[part, :, :, seen], (kh, kw), stride, pad).reshape(-1, k)
+            xp.matmul(columns, kernels[:, made], out=rows[:, made])
         if b is not None:
             xp.add(rows, b, out=rows)
 
@@ -48,16 +43,15 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
         def pull(part):
             rows = gy[part].reshape(-1, o)  # (n * OH * OW, O)
             gw = xp.empty((k, o), w.dtype)
-            for g in range(groups):
-                mine = slice(g * og, (g + 1) * og)
-                patch = columns(part, g)
-                xp.matmul(patch.T, rows[:, mine], out=gw[:, mine])
+            for seen, made in split:
+                xs = x[part, :, :, seen]
+                columns = xp.patches(xs, (kh, kw), stride, pad)  # (n, OH, OW, K)
+                flat = columns.reshape(-1, k)
+                xp.matmul(flat.T, rows[:, made], out=gw[:, made])
                 if needs[0]:
-                    # The patches have served; their memory takes the patches of the gradient.
-                    xp.matmul(rows[:, mine], kernels[:, mine].T, out=patch)
-                    gx[part, :, :, g * cg : (g + 1) * cg] = xp.add_patches(
-                        patch.reshape(-1, oh, ow, k), (rows.shape[0] // (oh * ow), *x.shape[1:3], cg),
-                        (kh, kw), stride, pad)
+                    # The patches have served; their memory takes the gradient of the patches.
+                    xp.matmul(rows[:, made], kernels[:, made].T, out=flat)
+                    gx[part, :, :, seen] = xp.add_patches(columns, xs.shape, (kh, kw), stride, pad)
             return gw, rows.sum(axis=0)
 
         gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
@@ -70,7 +64,7 @@ def _check(x, w, b, groups):
     check_images("conv2d", x)
     if w.ndim != 4:
         raise ValueError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
-    positive("conv2d", "groups", groups)
+    whole("conv2d", "groups", groups)
     c, cg, o = x.shape[3], w.shape[2], w.shape[3]
     if c != cg * groups:
         raise ValueError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "

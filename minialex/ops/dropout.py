@@ -1,7 +1,5 @@
 """Dropout by a given mask: the random numbers are drawn by whoever calls (nn.Dropout)."""
 
-from __future__ import annotations
-
 from ..tensor import op
 
 __all__ = ["dropout"]
@@ -15,10 +13,5 @@ def dropout(xp, x, mask):
     Paper: section 4.2.  Built in chapter 06.
     """
     if mask.shape != x.shape or mask.dtype != bool:
-        raise ValueError(f"dropout: mask is {mask.dtype} {mask.shape}; "
-                         f"it must be bool {x.shape}, the shape of x")
-
-    def backward(gy):
-        return gy * mask, None
-
-    return x * mask, backward
+        raise ValueError(f"dropout: mask is {mask.dtype} {mask.shape}; x needs bool {x.shape}")
+    return x * mask, lambda gy: (gy * mask, None)

@@ -1,23 +1,23 @@
 """Matrix products: the fully connected layer."""
 
-from __future__ import annotations
-
 from ..tensor import op
 
 __all__ = ["linear", "matmul"]
 
 
 def _product(xp, a, b):
-    """a @ b, written into memory of the device's own."""
-    return xp.matmul(a, b, out=xp.empty((a.shape[0], b.shape[1]), a.dtype))
+    """a @ b, a few columns of b at a time: the threads share out the larger matrix."""
+    y = xp.empty((a.shape[0], b.shape[1]), a.dtype)
+    xp.over_batch(lambda part: xp.matmul(a, b[:, part], out=y[:, part]),
+                  b.shape[1], a.itemsize * len(b))
+    return y
 
 
 @op(methods=["__matmul__"])
 def matmul(xp, a, b):
     """Matrix product (N, K) @ (K, M) -> (N, M).  Keeps a, b.  Built in chapter 04."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
-        raise ValueError(f"matmul: a is {a.shape} and b is {b.shape}; "
-                         "they must be (N, K) and (K, M)")
+        raise ValueError(f"matmul: a is {a.shape}, b is {b.shape}; make them (N, K) and (K, M)")
 
     def backward(gy, needs):
         return (_product(xp, gy, b.T) if needs[0] else None,
@@ -34,11 +34,9 @@ def linear(xp, x, w, b=None):
     Paper: section 3.5 (fc6 to fc8).  Built in chapter 04.
     """
     if x.ndim != 2 or x.shape[0] == 0:
-        raise ValueError(f"linear: x has shape {x.shape}; it must be (N, in) with N at least 1: "
-                         "call flatten(x) first")
+        raise ValueError(f"linear: x has shape {x.shape}; make it (N, in), N > 0, by flatten(x)")
     if w.ndim != 2 or w.shape[0] != x.shape[1]:
-        raise ValueError(f"linear: w has shape {w.shape} but x {x.shape} has {x.shape[1]} columns; "
-                         f"w must be ({x.shape[1]}, out)")
+        raise ValueError(f"linear: w is {w.shape}, x is {x.shape}; w must be ({x.shape[1]}, out)")
     if b is not None and b.shape != w.shape[1:]:
         raise ValueError(f"linear: b has shape {b.shape}; it must be {w.shape[1:]} for w {w.shape}")
     y = _product(xp, x, w)

@@ -1,7 +1,5 @@
 """From scores to probabilities, and to one number to make small."""
 
-from __future__ import annotations
-
 from ..tensor import HostArray, op
 
 __all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
@@ -17,22 +15,14 @@ def _log_probabilities(xp, x, axis):
 def softmax(xp, x, axis: int = -1):
     """exp(x) / sum(exp(x)): probabilities along `axis`.  Keeps y.  Built in chapter 04."""
     y = xp.exp(_log_probabilities(xp, x, axis))
-
-    def backward(gy):
-        return y * (gy - (gy * y).sum(axis=axis, keepdims=True))
-
-    return y, backward
+    return y, lambda gy: y * (gy - (gy * y).sum(axis=axis, keepdims=True))
 
 
 @op
 def log_softmax(xp, x, axis: int = -1):
     """log(softmax(x)), without taking the logarithm of 0.  Keeps y.  Built in chapter 04."""
     y = _log_probabilities(xp, x, axis)
-
-    def backward(gy):
-        return gy - xp.exp(y) * gy.sum(axis=axis, keepdims=True)
-
-    return y, backward
+    return y, lambda gy: gy - xp.exp(y) * gy.sum(axis=axis, keepdims=True)
 
 
 @op
@@ -57,15 +47,14 @@ def softmax_cross_entropy(xp, logits, labels: HostArray):
 def _check(logits, labels):
     name = "softmax_cross_entropy"
     if logits.ndim != 2 or logits.shape[0] == 0:
-        raise ValueError(f"{name}: logits has shape {logits.shape}; "
-                         "it must be (N, classes) with N at least 1")
+        raise ValueError(f"{name}: logits has shape {logits.shape}; make it (N, classes), N > 0")
     n, classes = logits.shape
-    if not hasattr(labels, "min") or labels.dtype.kind not in "iu":
-        got = getattr(labels, "dtype", type(labels).__name__)
+    got = getattr(labels, "dtype", type(labels).__name__)
+    if getattr(got, "kind", "") not in ("i", "u"):
         raise TypeError(f"{name}: labels are {got}; they must be a NumPy array of integers")
     if labels.shape != (n,):
-        raise ValueError(f"{name}: labels has shape {labels.shape}; "
-                         f"it must be ({n},), one for each row of logits {logits.shape}")
+        raise ValueError(f"{name}: labels has shape {labels.shape}, logits {logits.shape}; "
+                         f"labels must be ({n},)")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise ValueError(f"{name}: labels lie in {low} .. {high} but logits {logits.shape} has "

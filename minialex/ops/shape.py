@@ -1,9 +1,6 @@
 """The same numbers in another arrangement."""
 
-from __future__ import annotations
-
 import itertools
-import math
 
 from ..tensor import op
 
@@ -14,15 +11,12 @@ __all__ = ["concat", "flatten", "reshape", "take_channels", "transpose"]
 def reshape(xp, x, shape: tuple):
     """The same numbers, in order, in another shape; one -1 is worked out.  Keeps nothing."""
     before = x.shape
-    known = math.prod(size for size in shape if size != -1)
-    if shape.count(-1) > 1 or (x.size % max(known, 1) if -1 in shape else x.size != known):
-        raise ValueError(f"reshape: x {x.shape} holds {x.size} numbers, which do not fill the "
-                         f"shape {shape}; the sizes must multiply to {x.size}")
-
-    def backward(gy):
-        return gy.reshape(before)
-
-    return x.reshape(shape), backward
+    try:
+        y = x.reshape(shape)
+    except ValueError:
+        raise ValueError(f"reshape: x {before} holds {x.size} numbers, which do not fill the shape "
+                         f"{shape}; its sizes must multiply to {x.size}") from None
+    return y, lambda gy: gy.reshape(before)
 
 
 @op
@@ -30,12 +24,7 @@ def flatten(xp, x):
     """One row per image: (N, ...) -> (N, the rest), in the order (H, W, C).  Keeps nothing."""
     if x.ndim < 1 or x.shape[0] == 0:
         raise ValueError(f"flatten: x has shape {x.shape}; it must be (N, ...) with N at least 1")
-    before = x.shape
-
-    def backward(gy):
-        return gy.reshape(before)
-
-    return x.reshape(x.shape[0], -1), backward
+    return reshape.on_arrays(xp, x, (x.shape[0], -1))
 
 
 @op
@@ -43,14 +32,9 @@ def transpose(xp, x, axes: tuple | None = None):
     """Permute the axes; None reverses them.  Keeps nothing."""
     order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axes)
     if sorted(order) != list(range(x.ndim)):
-        raise ValueError(f"transpose: axes is {axes!r} but x {x.shape} has {x.ndim} axes; "
-                         "name each of them once")
+        raise ValueError(f"transpose: axes is {axes!r} for x {x.shape}; name each axis once")
     inverse = tuple(order.index(axis) for axis in range(x.ndim))
-
-    def backward(gy):
-        return gy.transpose(inverse)
-
-    return x.transpose(order), backward
+    return x.transpose(order), lambda gy: gy.transpose(inverse)
 
 
 @op
@@ -61,7 +45,7 @@ def concat(xp, *arrays, axis=-1):
     """
     first = arrays[0]
     if not -first.ndim <= axis < first.ndim:
-        raise ValueError(f"concat: axis is {axis} but input 0 {first.shape} has {first.ndim} axes")
+        raise ValueError(f"concat: axis is {axis} but input 0 is {first.shape}")
     axis %= first.ndim
     for index, a in enumerate(arrays):
         if (a.shape[:axis], a.shape[axis + 1 :]) != (first.shape[:axis], first.shape[axis + 1 :]):

@@ -1,7 +1,5 @@
 """The only bridge between two devices."""
 
-from __future__ import annotations
-
 from .. import backend
 from ..backend import Device
 from ..tensor import Tensor, record
@@ -17,8 +15,7 @@ def transfer(x: Tensor, device: str | Device, *, label: str = "") -> Tensor:
     two devices.  Paper: section 3.2 (the columns talk in certain layers).  Built in chapter 08.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"transfer: x is a {type(x).__name__}, not a Tensor; "
-                        f"wrap it: Tensor(array, device={str(device)!r})")
+        raise TypeError(f"transfer: x is a {type(x).__name__}; wrap it: Tensor(x, '{device}')")
     source, destination = x.device, backend.device(device)
     if source is destination:
         return x

@@ -1,0 +1,7 @@
+"""`python -m minialex` is `minialex`."""
+
+import sys
+
+from .tools.cli import main
+
+sys.exit(main())

@@ -1,0 +1,110 @@
+"""What all tests share: the devices they run on, seeded numbers, and sealed global state."""
+
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minialex import backend, tensor
+
+GRADIENT_ERRORS = pytest.StashKey[dict[str, float]]()
+DEVICES = pytest.StashKey[tuple[str, str]]()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device", default="cpu:0,cpu:1", metavar="A[,B]",
+        help="the two devices to test on; with one name both are the same (default: %(default)s)")
+
+
+def pytest_configure(config):
+    config.stash[GRADIENT_ERRORS] = {}
+    names = config.getoption("--device").split(",")
+    if len(names) > 2:
+        raise pytest.UsageError(f"--device: {len(names)} names; give one or two, say gpu:0,gpu:1")
+    try:
+        first, second = (backend.device(name.strip()).name for name in (names[0], names[-1]))
+    except backend.DeviceError as error:
+        raise pytest.UsageError(f"--device: {error}") from None
+    config.stash[DEVICES] = first, second
+
+
+def pytest_report_header(config):
+    used = config.stash[DEVICES]
+    reason = backend.why_no_gpu() or "none was asked for; use --device gpu:0,gpu:1"
+    without = "" if "gpu" in "".join(used) else f"; no GPU code ran: {reason}"
+    return f"devices {', '.join(used)}{without}"
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and backend.why_no_gpu():
+        pytest.skip(backend.why_no_gpu())
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    errors = config.stash[GRADIENT_ERRORS]
+    if errors:
+        worst = max(errors, key=errors.get)
+        terminalreporter.write_line(
+            f"worst relative gradient error: {errors[worst]:.1e} ({worst}) in {len(errors)} checks")
+
+
+@pytest.fixture
+def devices(pytestconfig) -> tuple[str, str]:
+    """The names of the two devices for two columns; they may be equal."""
+    return pytestconfig.stash[DEVICES]
+
+
+@pytest.fixture
+def device(devices) -> str:
+    """The name of the device to test on."""
+    return devices[0]
+
+
+@pytest.fixture
+def two_devices(devices) -> tuple[str, str]:
+    """As `devices`, for what can only be seen between two."""
+    if devices[0] == devices[1]:
+        pytest.skip("needs two different devices: --device A,B")
+    return devices
+
+
+@pytest.fixture
+def rng(request):
+    """Numbers that differ from test to test, but not from run to run."""
+    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture
+def gradient_error(request, pytestconfig):
+    """Call it with a relative error: the summary of the run names the worst."""
+    def note(error):
+        pytestconfig.stash[GRADIENT_ERRORS][request.node.callspec.id] = error
+
+    return note
+
+
+@pytest.fixture
+def test_data() -> Path:
+    """The folder of larger data sets, which are no part of the repository."""
+    folder = os.environ.get("MINIALEX_TEST_DATA")
+    if not folder:
+        pytest.skip("needs larger data sets: set MINIALEX_TEST_DATA to their folder")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def sealed():
+    """No test leaves the default device or the recording switched behind."""
+    before = _global_state()
+    yield
+    after = _global_state()
+    backend.use("cpu:0")
+    tensor._recording = True  # so that one careless test does not fail all that follow
+    assert before == after == ("cpu:0", True), f"default device, recording: {before}, then {after}"
+
+
+def _global_state():
+    return backend.default().name, tensor._recording

@@ -1,0 +1,255 @@
+"""Bad input of an op is met with one line: the op, the argument, what came, and what to do."""
+
+import re
+
+import numpy as np
+import pytest
+
+import minialex as ma
+from minialex import ops
+from minialex.backend import DeviceError
+
+
+class Maker:
+    """Tensors on the first device of the run; `there` is the second."""
+
+    def __init__(self, here, there):
+        self.here, self.there = here, there
+
+    def __call__(self, *shape, dtype="float32", device=None):
+        return ma.Tensor(np.ones(shape, dtype), device or self.here)
+
+
+def says(error, *parts):
+    """An error of exactly this type, in one line that holds `parts` in this order."""
+    return error, r"\A" + ".*".join(map(re.escape, parts)) + r"[^\n]*\Z"
+
+
+def check(call, error, pattern):
+    with pytest.raises(error, match=pattern) as caught:
+        call()
+    assert caught.type is error
+
+
+def labels(*values, dtype=None):
+    return np.array(values, dtype)
+
+
+def loss(t, labels):
+    return ops.softmax_cross_entropy(t(2, 3), labels)
+
+
+# Each row: the call, the error, and its text in parts.
+
+CONV = "conv2d: x has shape (28, 28); ", "(N, H, W, C)"
+ROWS = {
+    # Images
+    "conv2d rank": (lambda t: ops.conv2d(t(28, 28), t(5, 5, 1, 6)), ValueError, *CONV),
+    "max_pool2d rank": (lambda t: ops.max_pool2d(t(4, 4, 3), size=2, stride=2), ValueError,
+                        "max_pool2d: x has shape (4, 4, 3); ", "(N, H, W, C)"),
+    "avg_pool2d rank": (lambda t: ops.avg_pool2d(t(4), size=2, stride=2), ValueError,
+                        "avg_pool2d: x has shape (4,); ", "(N, H, W, C)"),
+    "lrn rank": (lambda t: ops.local_response_norm(t(2, 3)), ValueError,
+                 "local_response_norm: x has shape (2, 3); ", "(N, H, W, C)"),
+    "conv2d empty batch": (lambda t: ops.conv2d(t(0, 9, 9, 3), t(5, 5, 3, 2)), ValueError,
+                           "conv2d: x has shape (0, 9, 9, 3), an empty batch; ", "one image"),
+    "max_pool2d empty batch": (lambda t: ops.max_pool2d(t(0, 9, 9, 3), size=3, stride=2),
+                               ValueError, "max_pool2d: x has shape (0, 9, 9, 3), an empty batch"),
+    "avg_pool2d empty batch": (lambda t: ops.avg_pool2d(t(0, 9, 9, 3), size=3, stride=2),
+                               ValueError, "avg_pool2d: x has shape (0, 9, 9, 3), an empty batch"),
+    "lrn empty batch": (lambda t: ops.local_response_norm(t(0, 9, 9, 3)), ValueError,
+                        "local_response_norm: x has shape (0, 9, 9, 3), an empty batch"),
+
+    # Convolution
+    "kernels rank": (lambda t: ops.conv2d(t(8, 9, 9, 3), t(5, 5, 3)), ValueError,
+                     "conv2d: w has shape (5, 5, 3); it must be (KH, KW, C / groups, O)"),
+    "channels": (lambda t: ops.conv2d(t(8, 9, 9, 3), t(4, 2, 5, 5)), ValueError,
+                 "conv2d: x (8, 9, 9, 3) has 3 channels but w (4, 2, 5, 5) is made for 5",
+                 "w must be (KH, KW, 3 / groups, O)"),
+    "groups and channels": (lambda t: ops.conv2d(t(8, 9, 9, 6), t(5, 5, 6, 4), groups=2),
+                            ValueError, "conv2d: x (8, 9, 9, 6) has 6 channels but w (5, 5, 6, 4)",
+                            "6 x groups = 12", "(KH, KW, 6 / groups, O)"),
+    "groups and kernels": (lambda t: ops.conv2d(t(8, 9, 9, 6), t(5, 5, 3, 5), groups=2),
+                           ValueError, "conv2d: w (5, 5, 3, 5) has 5 kernels", "groups=2 does not",
+                           "divide", "a multiple of groups"),
+    "groups 0": (lambda t: ops.conv2d(t(8, 9, 9, 6), t(5, 5, 3, 5), groups=0), ValueError,
+                 "conv2d: groups is 0; it must be a whole number", "at least 1"),
+    "groups of float": (lambda t: ops.conv2d(t(8, 9, 9, 6), t(5, 5, 3, 4), groups=2.0), ValueError,
+                        "conv2d: groups is 2.0; it must be a whole number"),
+    "conv2d bias": (lambda t: ops.conv2d(t(8, 9, 9, 3), t(5, 5, 3, 2), t(3)), ValueError,
+                    "conv2d: b has shape (3,); it must be (2,) for w (5, 5, 3, 2)"),
+    "conv2d bias rank": (lambda t: ops.conv2d(t(8, 9, 9, 3), t(5, 5, 3, 2), b=t(1, 2)), ValueError,
+                         "conv2d: b has shape (1, 2); it must be (2,)"),
+    "kernel too large": (lambda t: ops.conv2d(t(8, 3, 9, 1), t(6, 5, 1, 2), pad=1), ValueError,
+                         "conv2d: a window of 6x5 does not fit into an image of 5x11",
+                         "smaller window or more padding"),
+    "conv2d stride 0": (lambda t: ops.conv2d(t(8, 9, 9, 1), t(5, 5, 1, 2), stride=0), ValueError,
+                        "conv2d: stride is 0; it must be a whole number", "at least 1"),
+    "conv2d stride pair": (lambda t: ops.conv2d(t(8, 9, 9, 1), t(5, 5, 1, 2), stride=(2, 2)),
+                           ValueError, "conv2d: stride is (2, 2); it must be a whole number"),
+    "pad negative": (lambda t: ops.conv2d(t(8, 9, 9, 1), t(5, 5, 1, 2), pad=-1), ValueError,
+                     "conv2d: pad is -1; it must be a whole number", "at least 0"),
+    "pad half": (lambda t: ops.conv2d(t(8, 9, 9, 1), t(5, 5, 1, 2), pad=1.5), ValueError,
+                 "conv2d: pad is 1.5; it must be a whole number", "at least 0"),
+    "pad pair": (lambda t: ops.conv2d(t(8, 9, 9, 1), t(5, 5, 1, 2), pad=(1, 2)), ValueError,
+                 "conv2d: pad is (1, 2); give one number or (above, below, left, right)"),
+
+    # Pooling and normalisation
+    "window too large": (lambda t: ops.max_pool2d(t(8, 9, 2, 1), size=3, stride=2), ValueError,
+                         "max_pool2d: a window of 3x3 does not fit into an image of 9x2",
+                         "smaller window"),
+    "max_pool2d size 0": (lambda t: ops.max_pool2d(t(8, 9, 9, 1), size=0, stride=2), ValueError,
+                          "max_pool2d: size is 0; it must be a whole number", "at least 1"),
+    "max_pool2d stride 0": (lambda t: ops.max_pool2d(t(8, 9, 9, 1), size=3, stride=0), ValueError,
+                            "max_pool2d: stride is 0; it must be a whole number", "at least 1"),
+    "avg_pool2d size pair": (lambda t: ops.avg_pool2d(t(8, 9, 9, 1), size=(2, 2), stride=2),
+                             ValueError, "avg_pool2d: size is (2, 2); it must be a whole number"),
+    "avg_pool2d stride -1": (lambda t: ops.avg_pool2d(t(8, 9, 9, 1), size=2, stride=-1), ValueError,
+                             "avg_pool2d: stride is -1; it must be a whole number"),
+    "lrn size even": (lambda t: ops.local_response_norm(t(8, 9, 9, 6), size=4), ValueError,
+                      "local_response_norm: size is 4; ", "odd"),
+    "lrn size 0": (lambda t: ops.local_response_norm(t(8, 9, 9, 6), size=0), ValueError,
+                   "local_response_norm: size is 0; it must be a whole number", "at least 1"),
+
+    # Matrices
+    "linear rank": (lambda t: ops.linear(t(8, 2, 2, 3), t(12, 4)), ValueError,
+                    "linear: x has shape (8, 2, 2, 3); ", "(N, in)", "flatten(x)"),
+    "linear empty batch": (lambda t: ops.linear(t(0, 3), t(3, 4)), ValueError,
+                           "linear: x has shape (0, 3); ", "(N, in)", "N"),
+    "linear weights": (lambda t: ops.linear(t(8, 3), t(4, 3)), ValueError,
+                       "linear: w ", "(4, 3)", "x ", "(8, 3)", "w must be (3, out)"),
+    "linear bias": (lambda t: ops.linear(t(8, 3), t(3, 4), t(3)), ValueError,
+                    "linear: b has shape (3,); it must be (4,) for w (3, 4)"),
+    "matmul": (lambda t: t(2, 3) @ t(2, 3), ValueError,
+               "matmul: a is (2, 3)", "b is (2, 3); ", "(N, K) and (K, M)"),
+
+    # Shapes
+    "reshape": (lambda t: ops.reshape(t(2, 3), (4, 2)), ValueError,
+                "reshape: x (2, 3) holds 6 numbers", "(4, 2)", "multiply to 6"),
+    "reshape with -1": (lambda t: ops.reshape(t(2, 3), (4, -1)), ValueError,
+                        "reshape: x (2, 3) holds 6 numbers", "(4, -1)", "multiply to 6"),
+    "reshape with two -1": (lambda t: ops.reshape(t(2, 3), (-1, -1)), ValueError,
+                            "reshape: x (2, 3) holds 6 numbers", "(-1, -1)", "multiply to 6"),
+    "flatten": (lambda t: ops.flatten(t()), ValueError,
+                "flatten: x has shape (); it must be (N, ...)", "N at least 1"),
+    "flatten empty batch": (lambda t: ops.flatten(t(0, 3)), ValueError,
+                            "flatten: x has shape (0, 3); it must be (N, ...)", "N at least 1"),
+    "transpose twice": (lambda t: ops.transpose(t(2, 3, 4), (0, 1, 1)), ValueError,
+                        "transpose: axes is (0, 1, 1)", "x (2, 3, 4)", "once"),
+    "transpose too few": (lambda t: ops.transpose(t(2, 3, 4), (1, 0)), ValueError,
+                          "transpose: axes is (1, 0)", "x (2, 3, 4)", "once"),
+    "concat shapes": (lambda t: ops.concat(t(2, 3, 4), t(2, 3, 5), t(2, 2, 4)), ValueError,
+                      "concat: input 2 is (2, 2, 4) but input 0 is (2, 3, 4)",
+                      "all sizes but that of axis 2 must be equal"),
+    "concat ranks": (lambda t: ops.concat(t(2, 3), t(2, 3, 4)), ValueError,
+                     "concat: input 1 is (2, 3, 4) but input 0 is (2, 3)"),
+    "concat axis": (lambda t: ops.concat(t(2, 3), t(2, 3), axis=2), ValueError,
+                    "concat: axis is 2 but input 0 ", "(2, 3)"),
+    "concat nothing": (lambda t: ops.concat(), TypeError, "concat: input 0 is a NoneType, not a Tensor"),
+    "concat list": (lambda t: ops.concat([t(2), t(2)]), TypeError,
+                    "concat: input 0 is a list, not a Tensor"),
+    "take_channels order": (lambda t: ops.take_channels(t(2, 5), 3, 3), ValueError,
+                            "take_channels: start=3, stop=3 but x (2, 5)",
+                            "give 0 <= start < stop <= 5"),
+    "take_channels beyond": (lambda t: ops.take_channels(t(2, 5), 3, 6), ValueError,
+                             "take_channels: start=3, stop=6 but x (2, 5)",
+                             "give 0 <= start < stop <= 5"),
+    "take_channels negative": (lambda t: ops.take_channels(t(2, 5), -2, 5), ValueError,
+                               "take_channels: start=-2, stop=5", "give 0 <= start < stop <= 5"),
+
+    # Numbers
+    "dropout mask shape": (lambda t: ops.dropout(t(2, 3), t(3, 2, dtype=bool)), ValueError,
+                           "dropout: mask is bool (3, 2); ", "bool (2, 3)"),
+    "dropout mask type": (lambda t: ops.dropout(t(2, 3), t(2, 3)), ValueError,
+                          "dropout: mask is float32 (2, 3); ", "bool (2, 3)"),
+    "dropout mask array": (lambda t: ops.dropout(t(2, 3), np.ones((2, 3), bool)), TypeError,
+                           "dropout: mask is a ndarray, not a Tensor", "Tensor("),
+    "mean of nothing": (lambda t: ops.mean(t(0, 3)), ValueError,
+                        "mean: x has shape (0, 3)", "at least one"),
+
+    # Labels
+    "logits rank": (lambda t: ops.softmax_cross_entropy(t(3), labels(0)), ValueError,
+                    "softmax_cross_entropy: logits has shape (3,); ", "(N, classes)"),
+    "logits empty batch": (lambda t: ops.softmax_cross_entropy(t(0, 3), labels(dtype=int)),
+                           ValueError, "softmax_cross_entropy: logits has shape (0, 3); ",
+                           "(N, classes)", "N"),
+    "labels list": (lambda t: loss(t, [0, 1]), TypeError,
+                    "softmax_cross_entropy: labels are list; ", "NumPy array of integers"),
+    "labels float": (lambda t: loss(t, labels(0.0, 1.0)), TypeError,
+                     "softmax_cross_entropy: labels are float64; ", "NumPy array of integers"),
+    "labels bool": (lambda t: loss(t, labels(True, False)), TypeError,
+                    "softmax_cross_entropy: labels are bool; ", "NumPy array of integers"),
+    "labels too few": (lambda t: loss(t, labels(1)), ValueError,
+                       "softmax_cross_entropy: labels has shape (1,)", "(2,)"),
+    "labels one-hot": (lambda t: loss(t, np.eye(2, 3, dtype=int)), ValueError,
+                       "softmax_cross_entropy: labels has shape (2, 3)", "(2,)"),
+    "labels too large": (lambda t: loss(t, labels(1, 3)), ValueError,
+                         "softmax_cross_entropy: labels lie in 1 .. 3 but logits (2, 3) has",
+                         "classes 0 .. 2; check the labels or the last layer"),
+    "labels negative": (lambda t: loss(t, labels(-1, 2)), ValueError,
+                        "softmax_cross_entropy: labels lie in -1 .. 2", "classes 0 .. 2"),
+
+    # Types
+    "mixed types": (lambda t: ops.linear(t(8, 3), t(3, 4, dtype="float64")), TypeError,
+                    "linear: w is float64 but x is float32; nothing is converted silently",
+                    "array.astype('float32')"),
+    "mixed types, concat": (lambda t: ops.concat(t(2), t(2), t(2, dtype="float64")), TypeError,
+                            "concat: input 2 is float64 but input 0 is float32"),
+    "mixed types, operator": (lambda t: t(2, dtype="float64") * t(2, dtype="int32"), TypeError,
+                              "mul: b is int32 but a is float64", "array.astype('float64')"),
+    "array first": (lambda t: ops.relu(np.ones(3)), TypeError,
+                    "relu: x is a ndarray, not a Tensor; wrap it: Tensor("),
+    "array second": (lambda t: ops.linear(t(8, 3), np.ones((3, 4))), TypeError,
+                     "linear: w is a ndarray, not a Tensor; wrap it: Tensor("),
+    "array in operator": (lambda t: t(3) + np.ones(3), TypeError,
+                          "add: b is a ndarray, not a Tensor; wrap it: Tensor("),
+    "array before operator": (lambda t: np.ones(3) + t(3), TypeError,
+                              "add: a is a ndarray, not a Tensor; wrap it: Tensor("),
+    "array in transfer": (lambda t: ops.transfer(np.ones(3), t.there), TypeError,
+                          "transfer: x is a ndarray", "wrap it: Tensor("),
+    "number only": (lambda t: ops.relu(3.0), TypeError, "relu: x is a float, not a Tensor; wrap"),
+    "list operand": (lambda t: t(3) * [1, 2, 3], TypeError, "mul: b is a list, not a Tensor; wrap"),
+    "integers with a gradient": (
+        lambda t: ma.Tensor(np.arange(3), t.here, requires_grad=True), TypeError,
+        "Tensor: int64 ", "gradient", "array.astype('float32')"),
+    "integer list with a gradient": (
+        lambda t: ma.Tensor([1, 2], t.here, requires_grad=True), TypeError,
+        "Tensor: int64 ", "gradient", "array.astype('float32')"),
+    "booleans with a gradient": (
+        lambda t: ma.Tensor([True], t.here, requires_grad=True), TypeError,
+        "Tensor: bool ", "gradient", "array.astype('float32')"),
+    "words": (lambda t: ma.Tensor(["cat"], t.here), TypeError,
+              "Tensor: array ", "<U3; ", "floats, integers or booleans"),
+    "tensor of a tensor": (lambda t: ma.Tensor(t(3)), TypeError,
+                           "Tensor: array is a Tensor", "transfer(x, device)"),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "pattern"), [
+    pytest.param(call, *says(*text), id=name.replace(" ", "_"))
+    for name, (call, *text) in ROWS.items()])
+def test_bad_input(call, error, pattern, devices):
+    check(lambda: call(Maker(*devices)), error, pattern)
+
+
+MIXED = {
+    "conv2d: w (4, 2, 5, 5) on {there} but x (8, 9, 9, 3) on {here}; call transfer(w, '{here}')":
+        lambda t: ops.conv2d(t(8, 9, 9, 3), t(4, 2, 5, 5, device=t.there)),
+    "conv2d: b (5,) on {there} but x (8, 9, 9, 3) on {here}; call transfer(b, '{here}')":
+        lambda t: ops.conv2d(t(8, 9, 9, 3), t(4, 2, 3, 5), b=t(5, device=t.there)),
+    "concat: input 1 (2, 4) on {there} but input 0 (2, 3) on {here}; "
+    "call transfer(input 1, '{here}')":
+        lambda t: ops.concat(t(2, 3), t(2, 4, device=t.there)),
+    "dropout: mask (2, 3) on {there} but x (2, 3) on {here}; call transfer(mask, '{here}')":
+        lambda t: ops.dropout(t(2, 3), t(2, 3, dtype=bool, device=t.there)),
+    "sub: b (3,) on {here} but a (2, 3) on {there}; call transfer(b, '{there}')":
+        lambda t: t(2, 3, device=t.there) - t(3),
+}
+
+
+@pytest.mark.ch08
+@pytest.mark.parametrize(("message", "call"), MIXED.items(), ids=lambda v: str(v).split(" (")[0])
+def test_mixed_devices(message, call, two_devices):
+    here, there = two_devices
+    message = re.escape(message.format(here=here, there=there))
+    check(lambda: call(Maker(here, there)), DeviceError, rf"\A{message}\Z")

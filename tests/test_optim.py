@@ -1,0 +1,272 @@
+"""SGD by the paper's rule, against steps worked out in plain Python; and the schedules."""
+
+import numpy as np
+import pytest
+
+from minialex import Tensor, backend, nn, ops, optim, training
+
+pytestmark = pytest.mark.ch04
+
+# Ten gradients, as training might give them, and the rate of each step: it falls after the sixth.
+GRADIENTS = [2.0, -1.5, 0.5, 3.0, 1.0, -0.5, 2.5, 0.25, -2.0, 1.0]
+RATES = 6 * [0.1] + 4 * [0.01]
+MOMENTUM, DECAY = 0.9, 0.05
+
+
+def weight(values, device, gradient=None, dtype=np.float64):
+    """A parameter, with a gradient if there is one."""
+    w = Tensor(np.array(values, dtype), device, requires_grad=True)
+    if gradient is not None:
+        w.grad = Tensor(np.full(w.shape, gradient, dtype), device)
+    return w
+
+
+def train(w, optimizer, gradients=GRADIENTS, rates=RATES):
+    """The values of w after each step, the gradients being given."""
+    values = []
+    for gradient, rate in zip(gradients, rates, strict=True):
+        w.grad = Tensor(np.full(w.shape, gradient, w.dtype), w.device)
+        optimizer.lr = rate
+        optimizer.step()
+        values.append(w.numpy().ravel()[0])
+    return values
+
+
+# The rule
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-13), (np.float32, 1e-5)])
+def test_ten_steps_of_the_paper_with_a_fall_of_the_rate(device, dtype, rtol):
+    """Section 5: the rate is inside v, so the old velocity lives on when the rate falls."""
+    w, v, expected = 1.0, 0.0, []
+    for g, lr in zip(GRADIENTS, RATES, strict=True):
+        v = 0.9 * v - 0.05 * lr * w - lr * g
+        w = w + v
+        expected.append(w)
+    assert expected[0] == pytest.approx(1 - 0.005 - 0.2)
+    assert expected[1] == pytest.approx(0.795 - 0.9 * 0.205 - 0.05 * 0.1 * 0.795 + 0.15)
+
+    parameter = weight([1.0], device, dtype=dtype)
+    optimizer = optim.SGD({"weight": parameter}, lr=0.1, momentum=MOMENTUM, weight_decay=DECAY)
+    np.testing.assert_allclose(train(parameter, optimizer), expected, rtol=rtol)
+    np.testing.assert_allclose(optimizer.state()["weight"], [v], rtol=rtol)
+
+
+def test_rule_of_pytorch_parts_from_ours_when_the_rate_falls(device):
+    """There the rate stands outside: the step shrinks at once. Before that the two are equal."""
+    w, v, theirs = 1.0, 0.0, []
+    for g, lr in zip(GRADIENTS, RATES, strict=True):
+        v = 0.9 * v + (g + 0.05 * w)
+        w = w - lr * v
+        theirs.append(w)
+
+    parameter = weight([1.0], device)
+    ours = train(parameter, optim.SGD(
+        {"weight": parameter}, lr=0.1, momentum=MOMENTUM, weight_decay=DECAY))
+    np.testing.assert_allclose(ours[:6], theirs[:6], rtol=1e-13)
+    assert all(abs(a - b) > 0.1 for a, b in zip(ours[6:], theirs[6:], strict=True))
+
+
+def test_defaults_are_those_of_2012(device):
+    optimizer = optim.SGD([weight([1.0], device)])
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.01, 0.9, 0.0005)
+
+
+def test_biases_learn_twice_as_fast_and_do_not_decay(device):
+    w, b = weight([1.0], device, 3.0), weight([1.0], device, 3.0)
+    optim.SGD({"fc.weight": w, "fc.bias": b}, lr=0.1, weight_decay=0.5).step()
+    assert w.item() == pytest.approx(1 - 0.1 * 3 - 0.5 * 0.1 * 1)
+    assert b.item() == pytest.approx(1 - 0.2 * 3)
+
+
+def test_the_first_rule_whose_pattern_fits_counts(device):
+    rules = {"conv1.*": {"lr": 0.5}, "*.bias": {"lr": 3.0, "weight_decay": 0.0},
+             "*": {"weight_decay": 2.0}}
+    names = ["conv1.weight", "conv1.bias", "conv2.bias", "conv2.weight"]
+    parameters = {name: weight([1.0], device, 1.0) for name in names}
+    optim.SGD(parameters, lr=0.1, weight_decay=0.5, rules=rules).step()
+    changes = [p.item() - 1 for p in parameters.values()]
+    assert changes == pytest.approx([
+        -0.05 - 0.5 * 0.05, -0.05 - 0.5 * 0.05, -0.3, -0.1 - 2 * 0.5 * 0.1])
+
+
+def test_without_rules_biases_are_weights(device):
+    w, b = weight([1.0], device, 1.0), weight([1.0], device, 1.0)
+    optim.SGD({"weight": w, "bias": b}, rules={}).step()
+    assert w.item() == b.item()
+
+
+def test_rate_0_freezes(device):
+    """As the authors did with conv1 in the last epochs: no decay, and old velocity waits."""
+    frozen, free = weight([1.0], device, 1.0), weight([1.0], device, 1.0)
+    optimizer = optim.SGD({"conv1": frozen, "conv2": free}, rules={"conv1": {"lr": 0.0}})
+    optimizer.load_state({"conv1": np.array([0.5]), "conv2": np.array([0.0])})
+    for _ in range(3):
+        optimizer.step()
+    assert frozen.item() == 1 and free.item() < 1
+    assert optimizer.state()["conv1"] == 0.5
+
+
+def test_parameter_without_a_gradient_is_left_alone(device):
+    used, unused = weight([1.0], device, 1.0), weight([1.0], device)
+    optim.SGD({"used": used, "unused": unused}).step()
+    assert unused.item() == 1 and used.item() < 1
+
+
+def test_step_does_not_change_gradients(device):
+    w = weight(np.ones((3, 4)), device, 2.0)
+    gradient = w.grad
+    optimizer = optim.SGD({"weight": w})
+    optimizer.step()
+    assert w.grad is gradient
+    np.testing.assert_array_equal(gradient.numpy(), 2)
+    optimizer.zero_grad()
+    assert w.grad is None
+
+
+def test_gradient_that_is_not_contiguous(device, rng):
+    """The gradient of a transpose is one; w must be updated entry by entry all the same."""
+    values, upstream = rng.standard_normal((3, 4)), rng.standard_normal((4, 3))
+    w = weight(values, device)
+    ops.transpose(w).backward(upstream)
+    optim.SGD({"weight": w}, lr=0.1, weight_decay=0).step()
+    np.testing.assert_allclose(w.numpy(), values - 0.1 * upstream.T, rtol=1e-13)
+
+
+def test_update_in_many_slices_is_the_same(device, rng, monkeypatch):
+    def updated():
+        w = weight(np.linspace(-1, 1, 5000).reshape(50, 100), device, dtype=np.float32)
+        optimizer = optim.SGD({"weight": w}, lr=0.1, weight_decay=0.05)
+        for _ in range(3):
+            w.grad = Tensor(w.numpy() ** 2, device)
+            optimizer.step()
+        return w.numpy()
+
+    at_once = updated()
+    xp, slices = backend.device(device).xp, []
+    whole = xp.over_batch
+
+    def over_batch(fn, n, scratch_bytes):
+        slices.extend(xp._slices(n, scratch_bytes))
+        return whole(fn, n, scratch_bytes)
+
+    monkeypatch.setattr(xp, "workspace", 4096)
+    monkeypatch.setattr(xp, "over_batch", over_batch, raising=False)
+    np.testing.assert_array_equal(updated(), at_once)
+    assert len(slices) > 3 * 5, "the update was not cut into slices"
+
+
+@pytest.mark.ch08
+def test_each_parameter_is_updated_on_its_device(devices):
+    parameters = {str(i): weight([1.0], device, 1.0) for i, device in enumerate(devices)}
+    optimizer = optim.SGD(parameters)
+    with backend.record_transfers() as log:
+        optimizer.step()
+    assert [p.device.name for p in parameters.values()] == list(devices)
+    assert len({p.item() for p in parameters.values()}) == 1 and not log
+
+
+# State
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "list of tensors"])
+def test_state_round_trip_continues_the_run(device, named):
+    def start():
+        pair = [weight([1.0], device, dtype=np.float32), weight([2.0], device, dtype=np.float32)]
+        return pair, optim.SGD(dict(zip("ab", pair, strict=True)) if named else pair)
+
+    def run(pair, optimizer, gradients):
+        for g in gradients:
+            for factor, p in enumerate(pair, 1):
+                p.grad = Tensor(np.array([g * factor], np.float32), device)
+            optimizer.step()
+
+    through, optimizer = start()
+    run(through, optimizer, GRADIENTS)
+
+    stopped, optimizer = start()
+    run(stopped, optimizer, GRADIENTS[:4])
+    state = optimizer.state()
+    kept = {name: velocity.copy() for name, velocity in state.items()}
+    continued, optimizer = start()
+    for p, old in zip(continued, stopped, strict=True):
+        p.data = p.device.asarray(old.numpy())
+    optimizer.load_state(state)
+    run(continued, optimizer, GRADIENTS[4:])
+
+    assert [p.item() for p in continued] == [p.item() for p in through]
+    assert state == kept, "the state is a copy"
+
+
+@pytest.mark.parametrize(("state", "message"), [
+    ({}, r"SGD: weight is missing"),
+    ({"weight": np.zeros(2), "more": np.zeros(2)}, r"SGD: more is float64 .*but missing here"),
+    ({"weight": np.zeros(3)}, r"SGD: weight is float64 \(3,\) .*but float64 \(2,\)"),
+], ids=["missing", "unknown", "shape"])
+def test_state_of_another_network(device, state, message):
+    optimizer = optim.SGD({"weight": weight([1.0, 2.0], device)})
+    with pytest.raises(ValueError, match=message):
+        optimizer.load_state(state)
+
+
+# What SGD refuses
+
+
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay"])
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_negative_numbers(device, name, value):
+    with pytest.raises(ValueError, match=rf"SGD: .*{name}\D* {value}\b.*"):
+        optim.SGD([weight([1.0], device)], **{name: value})
+
+
+def test_parameters_of_two_networks_with_the_same_names(device):
+    """In a dict the second would silently take the place of the first."""
+    a, b = (nn.Parameter(np.ones(2, np.float32), device, "conv1.weight") for _ in range(2))
+    with pytest.raises(ValueError, match=r"SGD: two parameters have the same name.*pass a dict"):
+        optim.SGD([a, b])
+
+
+def test_no_parameters():
+    for nothing in [], {}, iter(()):
+        with pytest.raises(ValueError, match=r"SGD: there are no parameters; pass net\.param"):
+            optim.SGD(nothing)
+
+
+# Schedules
+
+
+@pytest.fixture
+def optimizer(device):
+    return optim.SGD([weight([1.0], device)], lr=0.1)
+
+
+def test_step_schedule(optimizer):
+    schedule = training.StepSchedule(optimizer, epochs=[4, 2], factor=0.1)
+    rates = []
+    for epoch in range(1, 6):
+        rates.append(optimizer.lr)
+        schedule.epoch_done(epoch, 0.5)
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
+
+
+def test_step_schedule_depends_on_the_epoch_only(optimizer):
+    """A run that goes on from a checkpoint has the rate of one that was never interrupted."""
+    training.StepSchedule(optimizer, epochs=[2, 4]).epoch_done(3, 0.5)
+    assert optimizer.lr == pytest.approx(0.01)
+
+
+def test_plateau_schedule(optimizer):
+    """Two epochs without a new best lower the rate, so far twice; then it stays."""
+    schedule = training.PlateauSchedule(optimizer, patience=2, factor=0.1, falls=2)
+    rates = []
+    for epoch, error in enumerate([0.9, 0.8, 0.8, 0.85, 0.7, 0.7, 0.6, 0.7, 0.7, 0.9, 0.9], 1):
+        schedule.epoch_done(epoch, error)
+        rates.append(round(optimizer.lr, 6))
+    assert rates == 3 * [0.1] + 5 * [0.01] + 3 * [0.001]
+
+
+def test_plateau_schedule_lowers_the_rate_three_times_as_in_2012(optimizer):
+    schedule = training.PlateauSchedule(optimizer)
+    for epoch in range(1, 30):
+        schedule.epoch_done(epoch, 0.5)
+    assert optimizer.lr == pytest.approx(0.0001)

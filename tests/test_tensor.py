@@ -1,0 +1,444 @@
+"""Tensor and the tape: who gets which gradient, what is freed when, and what is refused."""
+
+import gc
+import re
+import weakref
+
+import numpy as np
+import pytest
+
+import minialex as ma
+from minialex import Tensor, backend, models, no_grad, op, ops, optim
+
+pytestmark = pytest.mark.ch02
+
+
+def leaf(values, device, dtype=np.float32):
+    return Tensor(np.array(values, dtype), device, requires_grad=True)
+
+
+def assert_values(tensor, expected):
+    np.testing.assert_allclose(tensor.numpy(), expected, rtol=1e-6)
+
+
+# Making tensors
+
+
+def test_tensor_copies_the_array_in_and_out(device):
+    array = np.arange(6.0).reshape(2, 3)
+    x = Tensor(array, device)
+    array[0, 0] = 99
+    out = x.numpy()
+    out[0, 1] = 99
+    np.testing.assert_array_equal(x.numpy(), [[0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(("values", "dtype"), [
+    (1.5, "float32"),
+    ([1.5, 2], "float32"),
+    ([[1, 2], [3, 4]], "int64"),
+    ([True, False], "bool"),
+    (np.zeros(2, "float32"), "float32"),
+    (np.zeros(2, "float64"), "float64"),
+    (np.zeros(2, "float16"), "float16"),
+    (np.zeros(2, "uint8"), "uint8"),
+    (np.float64(1.5), "float64"),
+])
+def test_lists_of_floats_become_float32_and_arrays_keep_their_type(device, values, dtype):
+    x = Tensor(values, device)
+    assert x.dtype == dtype and x.numpy().dtype == dtype
+    np.testing.assert_array_equal(x.numpy(), values)
+    assert (x.shape, x.ndim, x.size) == (np.shape(values), np.ndim(values), np.size(values))
+
+
+@pytest.mark.parametrize(("values", "options", "message"), [
+    ([1, 2], {"requires_grad": True}, r"Tensor: int64 .*gradient; .*array\.astype\('float32'\)"),
+    (np.zeros(2, bool), {"requires_grad": True}, r"Tensor: bool .*gradient"),
+    (["cat"], {}, r"Tensor: array .*<U3; .*floats, integers or booleans"),
+    ([1j], {}, r"Tensor: array .*complex128;"),
+    (None, {}, r"Tensor: array .*object;"),
+    (Tensor([1.0]), {}, r"Tensor: array is a Tensor.*; use transfer\(x, device\).*x\.detach\(\)"),
+])
+def test_what_cannot_be_a_tensor(values, options, message):
+    with pytest.raises(TypeError, match=message):
+        Tensor(values, **options)
+
+
+def test_zeros_and_randn(devices):
+    assert ma.zeros(2, 3, device=devices[1], dtype=np.float64).numpy().tolist() == 2 * [3 * [0.0]]
+    drawn = [ma.randn(2, 3, rng=np.random.default_rng(7), device=d, requires_grad=True)
+             for d in devices]
+    assert drawn[0].dtype == "float32" and drawn[0].requires_grad
+    np.testing.assert_array_equal(drawn[0].numpy(), drawn[1].numpy())
+    np.testing.assert_array_equal(
+        drawn[0].numpy(), np.random.default_rng(7).standard_normal((2, 3), np.float32))
+
+
+# Leaving the device
+
+
+def test_repr_shows_values_shape_type_and_device(device):
+    assert repr(leaf([1, 2], device)) == (
+        f"Tensor([1. 2.], shape=(2,), float32, {device}, requires_grad=True)")
+    long = repr(Tensor(np.zeros(1000, np.int64), device))
+    assert long == f"Tensor([0 0 0 ... 0 0 0], shape=(1000,), int64, {device})"
+
+
+def test_item_and_float(device):
+    assert Tensor([[2.5]], device).item() == float(Tensor(2.5, device)) == 2.5
+    with pytest.raises(ValueError, match="size 1"):
+        Tensor([1.0, 2.0], device).item()
+
+
+def test_numpy_reads_a_cpu_tensor():
+    x = Tensor([1.0, 2.0], "cpu:0")
+    np.testing.assert_array_equal(np.asarray(x), np.array([1, 2], np.float32))
+    assert np.asarray(x).dtype == np.float32 and np.asarray(x, np.float64).dtype == np.float64
+
+
+@pytest.mark.gpu
+def test_numpy_does_not_fetch_a_gpu_tensor():
+    with pytest.raises(TypeError, match=r"a Tensor on gpu:0 .*call x\.numpy\(\)"):
+        np.asarray(Tensor([1.0], "gpu:0"))
+
+
+def test_device_equals_its_name(devices):
+    x = Tensor([1.0], devices[1])
+    assert x.device == devices[1] and x.device is backend.device(devices[1])
+    assert x.device != "cpu:7" and x.device != 1 and {x.device: 1}[backend.device(devices[1])] == 1
+    assert Tensor([1.0], "cpu").device == "cpu:0" == Tensor([1.0], "cpu:0").device
+    assert Tensor([1.0], "cpu:1").device != "cpu"
+
+
+def test_detach_keeps_the_values_and_leaves_the_tape(device):
+    x = leaf([1, 2], device)
+    y = (x * 3).detach()
+    assert not y.requires_grad
+    assert_values(y, [3, 6])
+    ops.sum(x * x.detach()).backward()
+    assert_values(x.grad, [1, 2])
+
+
+# Operators
+
+
+@pytest.mark.parametrize("number", [2, 2.0, np.float64(2), np.float32(2), np.int64(2)], ids=repr)
+@pytest.mark.parametrize("operator", [
+    lambda x, n: x + n, lambda x, n: n + x, lambda x, n: x - n, lambda x, n: n - x,
+    lambda x, n: x * n, lambda x, n: n * x, lambda x, n: x / n, lambda x, n: n / x,
+    lambda x, n: x ** n,
+], ids=["x+n", "n+x", "x-n", "n-x", "x*n", "n*x", "x/n", "n/x", "x**n"])
+def test_operators_with_numbers_keep_float32(device, operator, number):
+    """A NumPy number would make float64 of float32 if it took part by its own rules."""
+    values = np.array([1, 2, 5], np.float32)
+    result = operator(Tensor(values, device), number)
+    assert isinstance(result, Tensor) and result.dtype == np.float32
+    assert_values(result, operator(values.astype(np.float64), 2))
+
+
+def test_operators_with_tensors(device):
+    a, b = Tensor([[1.0, 2.0]], device), Tensor([[3.0], [4.0]], device)
+    assert_values(a @ b, [[11]])
+    assert_values(-(a + b) * a / b - a, [[-7 / 3, -16 / 3], [-9 / 4, -5]])
+
+
+def test_operators_refuse_arrays(device):
+    x = Tensor([1.0, 2.0], device)
+    for operate in lambda: x * np.ones(2), lambda: np.ones(2) * x:
+        with pytest.raises(TypeError, match=r"mul: [ab] is a ndarray, not a Tensor; wrap it"):
+            operate()
+
+
+# Gradients through the graph
+
+
+def test_chain_of_20000_ops(device):
+    """Neither the walk nor the freeing of the tape may recurse."""
+    x = leaf([1.0], device)
+    y = x
+    for _ in range(20_000):
+        y = -y
+    y.backward()
+    assert_values(x.grad, [1])
+
+
+def test_chain_of_20000_ops_is_dropped_without_backward(device):
+    x, dead = leaf([1.0], device), []
+    y = keeping(dead)(x)
+    for _ in range(20_000):
+        y = -y
+    del y
+    assert dead == [True]
+
+
+def test_diamond(device):
+    """x reaches the result by three paths of different lengths."""
+    x = leaf([2, 3], device)
+    y = x * x
+    ops.sum(y + y * y + x).backward()
+    assert_values(x.grad, 2 * np.array([2, 3]) + 4 * np.array([8, 27]) + 1)
+
+
+def test_a_node_waits_until_all_its_uses_have_reported(device):
+    """In a ladder of 40 diamonds there are 2**40 paths, but each node is pulled once."""
+    pulled = []
+
+    @op
+    def double_up(xp, a, b):
+        def backward(gy):
+            pulled.append(1)
+            return gy, gy
+
+        return a + b, backward
+
+    x = leaf([1.0], device)
+    y = x
+    for _ in range(40):
+        y = double_up(y, y)
+    y.backward()
+    assert len(pulled) == 40
+    assert x.grad.item() == 2**40
+
+
+@pytest.mark.parametrize(("function", "expected"), [
+    (lambda x: ops.sum(x + x), [[2, 2], [2, 2]]),
+    (lambda x: ops.sum(x * x), [[2, 4], [6, 8]]),
+    (lambda x: ops.sum(x - x), [[0, 0], [0, 0]]),
+    (lambda x: ops.sum(ops.concat(x, x, x)), [[3, 3], [3, 3]]),
+    (lambda x: ops.sum(x @ x), [[7, 11], [9, 13]]),
+])
+def test_same_tensor_twice_in_one_op(device, function, expected):
+    x = leaf([[1, 2], [3, 4]], device)
+    function(x).backward()
+    assert_values(x.grad, expected)
+
+
+def test_gradients_accumulate_over_two_forward_passes(device):
+    x = leaf([1, 2], device)
+    ops.sum(x * 3).backward()
+    first = x.grad
+    ops.sum(x * x).backward()
+    assert_values(x.grad, [3 + 2, 3 + 4])
+    assert_values(first, [3, 3])
+
+
+def test_upstream_gradient_may_be_given(device):
+    for gradient in [1.0, 2.0], np.array([1.0, 2.0]), Tensor([1.0, 2.0], device):
+        x = leaf([1, 1], device)
+        (x * 3).backward(gradient)
+        assert_values(x.grad, [3, 6])
+        assert x.grad.dtype == np.float32
+
+
+def test_backward_of_a_leaf_is_one(device):
+    x = leaf(5.0, device)
+    x.backward()
+    assert x.grad.item() == 1 and x.grad.device is x.device
+
+
+def test_only_leaves_that_ask_get_a_gradient(device):
+    x, constant = leaf([1, 2], device), Tensor([3.0, 4.0], device)
+    y = x * constant
+    ops.sum(y).backward()
+    assert constant.grad is None and y.grad is None and not constant.requires_grad
+    assert_values(x.grad, [3, 4])
+
+
+@pytest.mark.parametrize("function", [
+    lambda a, b: a + b,
+    lambda a, b: a - b,
+    lambda a, b: ops.sum(a) + ops.sum(b),
+    lambda a, b: ops.concat(a, b),
+    lambda a, b: ops.concat(b, ops.reshape(a + b, (2, 3))),
+    lambda a, b: ops.transpose(a) + ops.transpose(b),
+    lambda a, b: ops.mean(a + (a + b)),
+], ids=["add", "sub", "sum", "concat", "concat-add", "transpose", "mean"])
+def test_each_leaf_owns_the_memory_of_its_gradient(device, function):
+    """Whoever clips or scales a.grad in place must not change b.grad."""
+    a, b = leaf(np.ones((2, 3)), device), leaf(np.ones((2, 3)), device)
+    y = function(a, b)
+    upstream = Tensor(np.ones(y.shape, y.dtype), device)
+    y.backward(upstream)
+    before = a.grad.numpy(), b.grad.numpy()
+    with a.device:
+        a.grad.data[...] = 7
+        np.testing.assert_array_equal(b.grad.numpy(), before[1])
+        b.grad.data[...] = 8
+    np.testing.assert_array_equal(a.grad.numpy(), np.full_like(before[0], 7))
+    np.testing.assert_array_equal(upstream.numpy(), 1)
+
+
+# What the tape holds, and how long
+
+
+def keeping(dead):
+    """An op that keeps something for backward, and notes in the list `dead` when that is freed."""
+    class Kept:
+        pass
+
+    @op
+    def keep(xp, x):
+        kept = Kept()
+        weakref.finalize(kept, dead.append, True)
+
+        def backward(gy):
+            assert kept
+            return gy * 1
+
+        return x * 1, backward
+
+    return keep
+
+
+@pytest.fixture
+def no_collector():
+    """Without the garbage collector: reference counts alone must free the tape."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_nodes_are_freed_while_backward_walks(device, no_collector):
+    freed_before = []
+    dead = []
+
+    @op
+    def count(xp, x):
+        def backward(gy):
+            freed_before.append(len(dead))
+            return gy
+
+        return x, backward
+
+    x = leaf([1.0], device)
+    y = x
+    for _ in range(3):
+        y = keeping(dead)(count(y))
+    y.backward()
+    assert freed_before == [1, 2, 3]
+
+
+def test_result_of_a_finished_backward_holds_no_inputs(device, no_collector):
+    x = leaf([1.0], device)
+    y = x * x
+    y.backward()
+    alive = weakref.ref(x)
+    del x
+    assert alive() is None and y.item() == 1
+
+
+def test_no_grad_keeps_nothing(device, no_collector):
+    dead = []
+    x = leaf([1.0], device)
+    with no_grad():
+        y = keeping(dead)(x)
+    assert dead == [True] and not y.requires_grad
+
+
+def small_alexnet(devices):
+    """Large enough that every kind of array is over the size that is counted."""
+    net = models.AlexNet(devices, classes=10, image_size=28, channels=1, width=1 / 8, init="he")
+    return net, optim.SGD(net.parameters())
+
+
+def memory_used(devices):
+    return [backend.device(device).memory().used for device in devices]
+
+
+@pytest.mark.ch09
+@pytest.mark.parametrize("last", ["step", "backward", "forward"])
+def test_memory_returns_to_where_it_was(devices, rng, no_collector, last):
+    """After each training step, or if the step is given up half-way."""
+    net, optimizer = small_alexnet(devices)
+    before = memory_used(devices)
+
+    def step():
+        logits = net(rng.standard_normal((4, 28, 28, 1), np.float32))
+        loss = ops.softmax_cross_entropy(logits, np.arange(4))
+        assert all(now > then for now, then in zip(memory_used(devices), before, strict=True))
+        if last != "forward":
+            loss.backward()
+        if last == "step":
+            optimizer.step()
+        optimizer.zero_grad()
+
+    for _ in range(3):
+        step()
+        assert memory_used(devices) == before
+
+
+# What backward refuses
+
+
+def test_backward_of_a_non_scalar(device):
+    y = leaf(np.ones((2, 3)), device) * 2
+    with pytest.raises(RuntimeError, match=r"shape \(2, 3\) is not a single number.*ops\.sum"):
+        y.backward()
+
+
+def test_backward_twice(device):
+    y = ops.sum(leaf([1, 2], device) * 2)
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"below this sum has been used.*run the forward pass"):
+        y.backward()
+
+
+def test_backward_of_two_results_that_share_a_part(device):
+    x = leaf([1, 2], device)
+    shared = x * 2
+    one, two = ops.sum(shared), ops.sum(shared * shared)
+    one.backward()
+    with pytest.raises(RuntimeError, match=r"below this mul has been used and freed"):
+        two.backward()
+
+
+@pytest.mark.parametrize("make", [
+    lambda device: Tensor(1.0, device),
+    lambda device: ops.sum(Tensor([1.0, 2.0], device) * 2),
+    lambda device: leaf(1.0, device).detach(),
+], ids=["leaf", "result", "detached"])
+def test_backward_without_history(device, make):
+    with pytest.raises(RuntimeError, match=r"nothing was recorded.*no_grad\(\).*requires_grad"):
+        make(device).backward()
+
+
+def test_backward_under_no_grad(device):
+    with no_grad(), pytest.raises(RuntimeError, match=r"nothing was recorded.*no_grad\(\)"):
+        ops.sum(leaf([1, 2], device)).backward()
+
+
+def test_no_grad_nests_and_ends_with_an_error(device):
+    x = leaf([1.0], device)
+    with pytest.raises(ZeroDivisionError), no_grad():
+        with no_grad():
+            assert not (x * 2).requires_grad
+        assert not (x * 2).requires_grad
+        raise ZeroDivisionError
+    assert (x * 2).requires_grad
+
+
+def test_upstream_gradient_of_the_wrong_shape(device):
+    y = leaf([1, 2], device) * 2
+    with pytest.raises(ValueError, match=r"backward: .*gradient .*\(3,\).*\(2,\)"):
+        y.backward([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(("returned", "message"), [
+    (lambda xp, gy: gy, "must return 2 gradients, one for each input, but returned 1"),
+    (lambda xp, gy: (gy, gy, gy), "must return 2 gradients, one for each input, but returned 3"),
+    (lambda xp, gy: (gy, None), "returned None for input 1, which is float32 (2,)"),
+    (lambda xp, gy: (gy[:1], gy), "returned float32 (1,) for input 0, which is float32 (2,)"),
+    (lambda xp, gy: (gy, gy.astype(xp.float64)), "returned float64 (2,) for input 1, which"),
+], ids=["too few", "too many", "none", "shape", "dtype"])
+def test_wrong_gradients_are_reported_by_the_name_of_the_op(device, returned, message):
+    """A missing gradient is never dropped in silence."""
+    @op
+    def forgetful(xp, a, b):
+        def backward(gy):
+            return returned(xp, gy)
+
+        return a + b, backward
+
+    y = forgetful(leaf([1, 2], device), leaf([3, 4], device))
+    with pytest.raises(RuntimeError, match="forgetful: backward " + re.escape(message)):
+        ops.sum(y).backward()
