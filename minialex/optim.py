@@ -38,8 +38,7 @@ class SGD:
             listed = list(parameters)
             parameters = {getattr(p, "name", "") or str(i): p for i, p in enumerate(listed)}
             if len(parameters) < len(listed):
-                raise ValueError("SGD: two parameters have the same name, as those of two networks "
-                                 "may; pass a dict with a name of its own for each")
+                raise ValueError("SGD: two parameters have the same name; pass a dict by names")
         if not parameters:
             raise ValueError("SGD: there are no parameters; pass net.parameters()")
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay

@@ -47,8 +47,7 @@ class Tensor:
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans")
         if requires_grad and array.dtype.kind != "f":
-            raise TypeError(f"Tensor: {array.dtype} numbers have no gradient; convert them first: "
-                            "array.astype('float32')")
+            raise TypeError(f"Tensor: {array.dtype} has no gradient; use array.astype('float32')")
         self.device = backend.default() if device is None else backend.device(device)
         self.data = self.device.asarray(array)
         self.grad: Tensor | None = None
@@ -196,8 +195,8 @@ def _walk_back(root: Node, gradient: Array) -> None:
                 raise RuntimeError(f"{node.name}: backward returned {got} for input {index}, "
                                    f"which is {parent.dtype} {parent.shape}")
             if isinstance(parent, Tensor):
-                others = (gy, *gradients[:index])
-                shared = any(_overlap(parent.device, g, o) for o in others)
+                others = [o for o in (gy, *gradients[:index]) if type(o) is type(g)]
+                shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
                 _add_to_leaf(parent, g, shared or 0 in g.strides)  # 0: one number for many entries
             elif parent in pending:
                 pending[parent] = _sum(parent.device, pending[parent], g)
@@ -208,11 +207,6 @@ def _walk_back(root: Node, gradient: Array) -> None:
 def _sum(device: Device, a: Array, b: Array) -> Array:
     with device:
         return device.xp.add(a, b, out=device.xp.empty(a.shape, a.dtype))
-
-
-def _overlap(device: Device, a: Array, b: Array | None) -> bool:
-    """Whether two gradients may be the same memory; arrays of two libraries never are."""
-    return type(a) is type(b) and bool(device.xp.may_share_memory(a, b))
 
 
 def _add_to_leaf(leaf: Tensor, gradient: Array, shared: bool = False) -> None:
@@ -243,13 +237,12 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
            backward_device: Device | None = None) -> Tensor:
     """The result of an op as a Tensor, noted on the tape if one of the inputs wants a gradient."""
     result = Tensor._of(value, device)
-    if _recording:
-        parents = tuple(
-            (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs)
-        if any(parent is not None for parent in parents):
-            result.requires_grad = True
-            result.node = Node(name, backward, parents, result.shape, result.dtype,
-                               backward_device or device)
+    parents = tuple(
+        (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs)
+    if _recording and any(parents):
+        result.requires_grad = True
+        result.node = Node(name, backward, parents, result.shape, result.dtype,
+                           backward_device or device)
     return result
 
 
@@ -331,13 +324,11 @@ def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: 
         tensor.data = tensor.device.asarray(arrays[name])
 
 
-def zeros(*shape: int, device: str | Device | None = None, dtype: Any = np.float32,
-          requires_grad: bool = False) -> Tensor:
-    """A tensor of zeros."""
-    return Tensor(np.zeros(shape, dtype), device, requires_grad)
+def zeros(*shape: int, dtype: Any = np.float32, **options: Any) -> Tensor:
+    """A tensor of zeros; options: `device`, `requires_grad`."""
+    return Tensor(np.zeros(shape, dtype), **options)
 
 
-def randn(*shape: int, rng: np.random.Generator, device: str | Device | None = None,
-          dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
-    """Standard normal numbers from a NumPy generator: the same on every device."""
-    return Tensor(rng.standard_normal(shape, dtype), device, requires_grad)
+def randn(*shape: int, rng: np.random.Generator, dtype: Any = np.float32, **options: Any) -> Tensor:
+    """Standard normal numbers from a NumPy generator; options: `device`, `requires_grad`."""
+    return Tensor(rng.standard_normal(shape, dtype), **options)

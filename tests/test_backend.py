@@ -186,7 +186,7 @@ def test_limit_refuses_and_leaves_everything_as_it_was(fresh):
     x = Tensor(np.arange(500.0), fresh)
     before = fresh.memory()
     message = (r"cpu:15: out of memory allocating 8,000 bytes \(in use 4,000, limit 10,000\).*"
-               r"smaller batch.*device\('cpu:15'\)\.set_memory_limit\(")
+               r"smaller batch, or set_memory_limit\(more\)")
     with pytest.raises(DeviceMemoryError, match=message):
         Tensor(np.zeros(1000), fresh)
     with pytest.raises(DeviceMemoryError):

@@ -55,7 +55,7 @@ class Pool:
         self.name = name
         self.used = self.peak = 0
         self.limit: int | None = None
-        self._free: dict[int, list[np.ndarray]] = {}  # by size; least recently used size first
+        self._free: dict[int, list[np.ndarray]] = {}  # by size
         self._free_bytes = 0
         self._lock = threading.RLock()  # a block may die inside this very thread's allocation
 
@@ -77,17 +77,14 @@ class Pool:
         size = block.memory.size
         with self._lock:
             self.used -= block.nbytes
-            blocks = self._free.pop(size, [])
-            blocks.append(block.memory)
-            self._free[size] = blocks
+            self._free.setdefault(size, []).append(block.memory)
             self._free_bytes += size
 
     def _count(self, nbytes: int) -> None:
         if self.limit is not None and self.used + nbytes > self.limit:
             raise DeviceMemoryError(
                 f"{self.name}: out of memory allocating {nbytes:,} bytes (in use {self.used:,}, "
-                f"limit {self.limit:,}); use a smaller batch or raise the limit with "
-                f"backend.device({self.name!r}).set_memory_limit(bytes)")
+                f"limit {self.limit:,}); use a smaller batch, or set_memory_limit(more)")
         self.used += nbytes
         self.peak = max(self.peak, self.used)
 
@@ -117,7 +114,7 @@ class NumpyNamespace(Namespace):
     """NumPy with pooled memory, and with a batch spread over threads."""
 
     # A slice's scratch memory should stay in the caches of one core.
-    workspace = 6 * 2**20
+    workspace = 3 * 2**20
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(np)
@@ -140,16 +137,13 @@ class NumpyNamespace(Namespace):
         return total
 
 
-_threads = 0  # not asked for yet
+_threads = 0  # 0: as many as there are cores
 
 
 def threads() -> int:
     """Number of threads that share the work on a batch: the cores this process may use."""
-    global _threads
-    if not _threads:
-        affinity = getattr(os, "sched_getaffinity", None)  # Linux; knows about containers
-        _threads = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return _threads
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux; knows about containers
+    return _threads or (len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def set_threads(n: int) -> None:
@@ -166,21 +160,22 @@ def _executor(n: int) -> ThreadPoolExecutor:
 
 
 @functools.cache
-def _blas() -> list[Any]:
-    return ThreadpoolController().select(user_api="blas").lib_controllers
+def _blas() -> list[tuple[Any, int]]:
+    """The BLAS libraries, and how many threads each had at the first call."""
+    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+    return [(library, library.num_threads) for library in libraries]
 
 
 @contextlib.contextmanager
 def _one_blas_thread() -> Iterator[None]:
     """BLAS's own threads would fight with ours for the cores, and wait for each other spinning."""
-    before = [library.num_threads for library in _blas()]
-    for library in _blas():
+    for library, _ in _blas():
         library.set_num_threads(1)
     try:
         yield
     finally:
-        for library, n in zip(_blas(), before, strict=True):
-            library.set_num_threads(n)
+        for library, before in _blas():
+            library.set_num_threads(before)
 
 
 class NumpyDevice(Device):

@@ -125,4 +125,4 @@ def record_transfers() -> Iterator[TransferLog]:
     try:
         yield log
     finally:
-        _logs[:] = [other for other in _logs if other is not log]
+        _logs.pop()

@@ -29,10 +29,6 @@ class Namespace:
         setattr(self, name, value)  # found directly the next time
         return value
 
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An array with arbitrary contents."""
-        return self._module.empty(shape, dtype)
-
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
         array = self.empty(shape, dtype)
         array.fill(0)

@@ -16,7 +16,8 @@ class LeNet5(nn.Module):
 
     Common form: C3 sees all six maps, pooling has no parameters, the output layer is linear (the
     original, with a table of connections and radial basis units, has exactly 60,000).
-    images: (N, 28, 28, 1), a Tensor, of about unit size -> (N, classes). Built in chapter 07.
+    images: (N, 28, 28, 1) of about unit size, a host array or a Tensor -> (N, classes).
+    Built in chapter 07.
     """
 
     def __init__(self, classes: int = 10, seed: int = 0,
@@ -29,7 +30,9 @@ class LeNet5(nn.Module):
         self.f6 = nn.Linear(120, 84, **new)
         self.output = nn.Linear(84, classes, **new)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: np.ndarray | Tensor) -> Tensor:
+        if not isinstance(images, Tensor):
+            images = Tensor(images, self.c1.weight.device)
         x = ops.avg_pool2d(ops.tanh(self.c1(images)), size=2, stride=2)  # (N, 14, 14, 6)
         x = ops.avg_pool2d(ops.tanh(self.c3(x)), size=2, stride=2)  # (N, 5, 5, 16)
         x = ops.tanh(self.c5(ops.flatten(x)))  # (N, 120)

@@ -41,8 +41,7 @@ class Conv2d(_Weighted):
                  std: float | None = None, bias: float | None = 0.0,
                  rng: np.random.Generator | int = 0, device: str | Device | None = None) -> None:
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: channels {in_channels} -> {out_channels} must both be "
-                             f"multiples of groups={groups}")
+            raise ValueError(f"Conv2d: groups={groups} must divide {in_channels}, {out_channels}")
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         super().__init__(shape, std, bias, rng, device)
         self.stride, self.pad, self.groups = stride, pad, groups

@@ -1,7 +1,5 @@
 """Element by element, with broadcasting; and sums."""
 
-from typing import Any
-
 from ..tensor import op
 
 __all__ = ["add", "div", "exp", "log", "mean", "mul", "neg", "power", "sub", "sum"]
@@ -9,11 +7,11 @@ __all__ = ["add", "div", "exp", "log", "mean", "mul", "neg", "power", "sub", "su
 Axis = int | tuple[int, ...] | None
 
 
-def _shapes(*operands: Any) -> list[tuple[int, ...] | None]:
+def _shapes(*operands):
     return [getattr(operand, "shape", None) for operand in operands]
 
 
-def _fit(g: Any, shape: tuple[int, ...] | None) -> Any:
+def _fit(g, shape):
     """The gradient of an operand of `shape` that was broadcast to g's shape.
 
     An entry that was used many times gets the sum over its uses; a plain number (shape None) has
@@ -63,6 +61,7 @@ def neg(xp, a):
 @op(methods=["__pow__"])
 def power(xp, a, exponent: float):
     """a ** exponent for a number `exponent`.  Keeps a.  Built in chapter 02."""
+    exponent = exponent if isinstance(exponent, int) else float(exponent)  # np.float64 promotes
     return a**exponent, lambda gy: gy * exponent * a ** (exponent - 1)
 
 

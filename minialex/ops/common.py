@@ -1,12 +1,9 @@
 """What several ops share: checks of their inputs, output sizes, and work in slices."""
 
-from collections.abc import Callable
-from typing import Any
-
 __all__ = ["check_images", "each_item", "output_size", "padding", "whole"]
 
 
-def check_images(op: str, x: Any) -> None:
+def check_images(op, x):
     """x must be a batch of at least one image, (N, H, W, C)."""
     if x.ndim != 4:
         raise ValueError(f"{op}: x has shape {x.shape}; reshape it to (N, H, W, C), grey: C = 1")
@@ -14,14 +11,14 @@ def check_images(op: str, x: Any) -> None:
         raise ValueError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
 
 
-def whole(op: str, name: str, value: Any, least: int = 1) -> int:
+def whole(op, name, value, least=1):
     """An option that counts something."""
     if not isinstance(value, int) or value < least:
         raise ValueError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}")
     return value
 
 
-def padding(op: str, pad: int | tuple[int, ...]) -> tuple[int, ...]:
+def padding(op, pad):
     """`pad` on every side, or (above, below, left, right)."""
     sides = pad if isinstance(pad, tuple) else (pad,) * 4
     if len(sides) != 4:
@@ -29,8 +26,7 @@ def padding(op: str, pad: int | tuple[int, ...]) -> tuple[int, ...]:
     return tuple(whole(op, "pad", side, least=0) for side in sides)
 
 
-def output_size(op: str, image: tuple[int, int], window: tuple[int, int], stride: int,
-                pad: tuple[int, ...] = (0, 0, 0, 0)) -> tuple[int, int]:
+def output_size(op, image, window, stride, pad=(0, 0, 0, 0)):
     """Rows and columns of window positions that fit into the padded image, counted in full."""
     h, w = image[0] + pad[0] + pad[1], image[1] + pad[2] + pad[3]
     if window[0] > h or window[1] > w:
@@ -39,7 +35,7 @@ def output_size(op: str, image: tuple[int, int], window: tuple[int, int], stride
     return (h - window[0]) // stride + 1, (w - window[1]) // stride + 1
 
 
-def each_item(xp: Any, like: Any, fn: Callable[[Any], object]) -> None:
+def each_item(xp, like, fn):
     """Call `fn(part)` for slices of the first axis of `like`, the threads sharing the work."""
     if like.ndim == 0:
         fn(...)

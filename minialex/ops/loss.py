@@ -53,8 +53,7 @@ def _check(logits, labels):
     if getattr(got, "kind", "") not in ("i", "u"):
         raise TypeError(f"{name}: labels are {got}; they must be a NumPy array of integers")
     if labels.shape != (n,):
-        raise ValueError(f"{name}: labels has shape {labels.shape}, logits {logits.shape}; "
-                         f"labels must be ({n},)")
+        raise ValueError(f"{name}: labels has shape {labels.shape}; they must be ({n},)")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise ValueError(f"{name}: labels lie in {low} .. {high} but logits {logits.shape} has "

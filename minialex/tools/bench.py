@@ -33,8 +33,7 @@ def bench(options: argparse.Namespace) -> int:
     times: dict[str, list[float]] = {"forward": [], "backward": [], "update": [], "step": []}
     for _ in range(options.steps + 1):
         marks = [_now(devices)]
-        with backend.use(devices[0]):
-            loss = ops.softmax_cross_entropy(net(_input(options.model, images)), labels)
+        loss = ops.softmax_cross_entropy(net(images), labels)
         marks.append(_now(devices))
         loss.backward()
         marks.append(_now(devices))
@@ -50,12 +49,6 @@ def bench(options: argparse.Namespace) -> int:
     for name in dict.fromkeys(devices):
         print(f"peak      {backend.device(name).memory().peak / 2**20:9.1f} MiB on {name}")
     return 0
-
-
-def _input(model: str, images: np.ndarray):
-    from ..tensor import Tensor
-
-    return Tensor(images) if model == "lenet5" else images
 
 
 def _now(devices: tuple[str, str]) -> float:

@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from .. import __version__, backend, nn, optim
+from .. import __version__, backend, nn, ops, optim
+from ..backend.device import TransferLog
 from ..datasets import ImageSet, Preparation, batches
+from ..tensor import no_grad
 from ..training import (
+    Evaluation,
     Recipe,
     StepSchedule,
     evaluate,
@@ -88,7 +91,8 @@ class _Run:
         self.optimizer = optim.SGD(net.named_parameters(), recipe.lr, recipe.momentum,
                                    recipe.weight_decay)
         self.schedule = StepSchedule(self.optimizer, recipe.falls)
-        self.transfers: backend.TransferLog | None = None
+        self.transfers: TransferLog | None = None
+        self.result: Evaluation | None = None
         # All that a resumed run must know, besides weights, velocities and random states:
         # `number` batches of epoch `epoch` are done, with this sum of losses so far.
         self.progress: dict[str, Any] = {"epoch": 1, "number": 0, "steps": 0, "seconds": 0.0,
@@ -98,13 +102,15 @@ class _Run:
         """Train to the end; False if it was interrupted and saved before."""
         self.save()
         with _interruptible() as interrupted:
-            while self.progress["epoch"] <= self.recipe.epochs:
-                if not self._epoch(interrupted):
+            while not self._last():
+                done = self._epoch(interrupted)
+                if interrupted and not (done and self._last()):
                     self.save()
                     return False
-                if self._enough():
-                    break
         return True
+
+    def _last(self) -> bool:
+        return self.progress["epoch"] > self.recipe.epochs or self._enough()
 
     def _enough(self) -> bool:
         return self.most_steps is not None and self.progress["steps"] >= self.most_steps
@@ -116,17 +122,18 @@ class _Run:
         feed = batches(self.data, self.preparation, recipe.batch, seed=self.seed, epoch=epoch,
                        first=state["number"])
         total = -(-len(self.data) // recipe.batch)
-        lr = self.optimizer.lr
+        lr, fresh = self.optimizer.lr, 0  # images since this process began
         with _progress_bar(f"epoch {epoch}/{recipe.epochs}", total, state["number"]) as bar:
             for step in self._counted(train_steps(self.net, self.optimizer, feed)):
                 state["number"] += 1
                 state["steps"] += 1
                 state["images"] += step.images
+                fresh += step.images
                 state["loss_sum"] += step.loss * step.images
                 state["seconds"] = before + time.perf_counter() - began
                 bar.set_postfix(
                     loss=f"{state['loss_sum'] / state['images']:.3f}",
-                    images_per_s=f"{state['images'] / max(time.perf_counter() - began, 1e-9):.0f}",
+                    images_per_s=f"{fresh / (time.perf_counter() - began):.0f}",
                     refresh=False)
                 bar.update()
                 if interrupted:
@@ -134,7 +141,7 @@ class _Run:
                 if self._enough():
                     break
         loss = state["loss_sum"] / max(state["images"], 1)
-        result = evaluate(self.net, batches(self.test, self.preparation, recipe.batch))
+        result = self.result = self._evaluate()
         state["seconds"] = before + time.perf_counter() - began
         entry = {"epoch": epoch, "steps": state["steps"], "lr": lr, "train_loss": loss,
                  "test_loss": result.loss, "top1_error": result.top1_error,
@@ -142,7 +149,6 @@ class _Run:
         self._log(entry)
         print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.3f}, test error top-1 "
               f"{result.top1_error:.2%}, top-5 {result.top5_error:.2%}, {state['seconds']:.0f} s")
-        self.result = result
         self.schedule.epoch_done(epoch)
         state.update(epoch=epoch + 1, number=0, loss_sum=0.0, images=0)
         self.save()
@@ -151,9 +157,16 @@ class _Run:
     def _counted(self, steps: Iterator) -> Iterator:
         """The same steps; the copies between devices in the first one are recorded."""
         if self.transfers is None:
-            with backend.record_transfers() as self.transfers:
-                yield next(steps)
+            with backend.record_transfers() as log:
+                first = next(steps, None)
+            if first is None:
+                return
+            self.transfers = log
+            yield first
         yield from steps
+
+    def _evaluate(self) -> Evaluation:
+        return evaluate(self.net, batches(self.test, self.preparation, self.recipe.batch))
 
     def _log(self, entry: dict[str, Any]) -> None:
         """Add a line, after those of the epochs that count (a resumed epoch is written once)."""
@@ -167,7 +180,7 @@ class _Run:
 
     def finish(self, devices: tuple[str, str], config: dict[str, Any]) -> None:
         """Weights, pictures and summary."""
-        state, result, transfers = self.progress, self.result, self.transfers
+        state, result, transfers = self.progress, self.result or self._evaluate(), self.transfers
         print(f"\ncopies between devices in one step, batch {self.recipe.batch}:")
         print(transfers.table() if transfers else "none")
         save_arrays(self.folder / "model.safetensors",
@@ -193,14 +206,12 @@ class _Run:
 
     def _guesses(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Some test images, evenly spread, and the probabilities of the classes."""
-        from .. import ops
-
         chosen = np.linspace(0, len(self.test) - 1, min(count, len(self.test))).astype(np.int64)
         few = replace(self.test, labels=self.test.labels[chosen],
                       read=lambda indices: self.test.read(chosen[indices]))
         self.net.eval()
-        with backend.use("cpu:0"):
-            images, _ = next(batches(few, self.preparation, len(chosen)))
+        images, _ = next(batches(few, self.preparation, len(chosen)))
+        with no_grad():
             return chosen, ops.softmax(self.net(images)).numpy()
 
 
@@ -268,7 +279,9 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 
 
 def _progress_bar(name: str, total: int, done: int) -> tqdm:
-    return tqdm(total=total, initial=done, desc=name, unit="step", leave=False, dynamic_ncols=True)
+    """On a terminal only: a log file gets the line at the end of each epoch."""
+    return tqdm(total=total, initial=done, desc=name, unit="step", leave=False, dynamic_ncols=True,
+                disable=None)
 
 
 @contextmanager
