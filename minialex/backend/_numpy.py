@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from .device import Device, DeviceMemoryError, Memory
-from .namespace import Namespace
+from .namespace import Namespace, Work
 
 __all__ = ["NumpyDevice", "set_threads", "threads"]
 
@@ -113,15 +113,14 @@ def _round_up(nbytes: int) -> int:
 class NumpyNamespace(Namespace):
     """NumPy with pooled memory, and with a batch spread over threads."""
 
-    # A slice's scratch memory should stay in the caches of one core.
-    workspace = 3 * 2**20
+    workspace = 3 * 2**20  # stays in the caches of one core
+    pieces, grain = 8, 2**18  # enough for threads to end together, not too small to be worth it
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(np)
         self.empty = pool.empty
 
-    def over_batch(
-            self, fn: Callable[[slice], tuple | None], n: int, scratch_bytes: int) -> tuple | None:
+    def over_batch(self, fn: Work, n: int, scratch_bytes: int) -> tuple | None:
         """As in Namespace, but threads share out the slices, each taking the next when it is free.
 
         The slices do not depend on the number of threads, and sums are made in slice order: so

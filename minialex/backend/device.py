@@ -49,8 +49,6 @@ class Device:
         _copy(array, source)        a copy of an array of another device of the same kind
     """
 
-    kind = ""
-
     def __init__(self, index: int, xp: Any) -> None:
         self.index, self.name, self.xp = index, f"{self.kind}:{index}", xp
 

@@ -10,16 +10,16 @@ Everything else (`xp.maximum`, `xp.matmul`, ...) is the array module's own.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["Namespace"]
+__all__ = ["Namespace", "Work"]
 
-Pad = tuple[int, int, int, int]  # rows above and below, columns left and right
+Work = Callable[[slice], Any]  # one slice of a batch
 
 
 class Namespace:
     """An array module, with the verbs that a device may do better."""
 
-    # Bytes of scratch memory that one slice of over_batch may use.
-    workspace = 256 * 2**20
+    workspace = 256 * 2**20  # bytes of scratch memory that one slice of over_batch may use
+    pieces, grain = 1, 0  # slices to make of a batch, if each uses at least `grain` bytes
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -34,8 +34,7 @@ class Namespace:
         array.fill(0)
         return array
 
-    def over_batch(
-            self, fn: Callable[[slice], tuple | None], n: int, scratch_bytes: int) -> tuple | None:
+    def over_batch(self, fn: Work, n: int, scratch_bytes: int) -> tuple | None:
         """Call `fn(slice)` for consecutive slices that cover range(n).
 
         `scratch_bytes` is the scratch memory that `fn` needs for one image, and sets the length of
@@ -48,8 +47,9 @@ class Namespace:
         return total
 
     def _slices(self, n: int, scratch_bytes: int) -> Iterator[slice]:
-        most = max(1, self.workspace // max(scratch_bytes, 1))
-        step = -(-n // -(-n // most))  # as few slices as fit, all of about the same length
+        scratch_bytes = max(scratch_bytes, 1)
+        step = max(-(-n // self.pieces), self.grain // scratch_bytes)
+        step = max(1, min(step, self.workspace // scratch_bytes))
         return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
     def _sum(self, total: tuple | None, result: tuple | None) -> tuple | None:
@@ -59,11 +59,11 @@ class Namespace:
             self.add(sum_, term, out=sum_)
         return total
 
-    def patches(self, x: Any, kernel: tuple[int, int], stride: int, pad: Pad) -> Any:
+    def patches(self, x: Any, kernel: tuple[int, int], stride: int, pad: tuple[int, ...]) -> Any:
         """What each kernel position sees: (N, H, W, C) -> (N, OH, OW, KH * KW * C).
 
         With the channels last, one row of the kernel is one run of KW * C numbers in memory, so
-        the copy moves long runs. Outside of x, `pad` gives zeros.
+        the copy moves long runs. Outside of x there are zeros; pad: above, below, left, right.
         """
         top, bottom, left, right = pad
         n, h, w, c = x.shape
@@ -81,7 +81,7 @@ class Namespace:
         return columns.reshape(n, oh, ow, kh * kw * c)
 
     def add_patches(self, columns: Any, shape: tuple[int, ...], kernel: tuple[int, int],
-                    stride: int, pad: Pad) -> Any:
+                    stride: int, pad: tuple[int, ...]) -> Any:
         """The way back: (N, OH, OW, KH * KW * C) -> `shape`, adding up where patches overlap.
 
         A sum of KH * KW shifted arrays: no atomic additions, the same bits at every run.

@@ -15,12 +15,12 @@ def _channel_sum(xp, a, b, size):
     half, c = size // 2, a.shape[-1]
     padded = xp.zeros((*a.shape[:-1], c + 2 * half), a.dtype)
     xp.multiply(a, b, out=padded[..., half : half + c])
-    row = padded.reshape(-1)
-    total = xp.zeros(padded.shape, a.dtype)
+    row, total = padded.reshape(-1), xp.empty(padded.shape, a.dtype)
     sums = total.reshape(-1)[: row.size - 2 * half]
-    for shift in range(size):
+    sums[...] = row[: sums.size]
+    for shift in range(1, size):
         xp.add(sums, row[shift : shift + sums.size], out=sums)
-    return total[..., :c]
+    return total[..., :c]  # the rest is what lies over the gaps
 
 
 def _power(xp, s, beta):

@@ -19,7 +19,7 @@ matplotlib.use("Agg")  # files only: works without a screen
 
 from matplotlib import pyplot as plt
 
-BLUE, ORANGE, GREY = "#2b6cb0", "#c05621", "#a0aec0"
+BLUE, ORANGE, GREY, LIGHT_BLUE = "#2b6cb0", "#c05621", "#cbd5e0", "#90cdf4"
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -94,7 +94,7 @@ def predictions(chosen: np.ndarray, probabilities: np.ndarray, data: ImageSet, p
         top.set_title(data.classes[right], fontsize=10)
         best = np.argsort(-probabilities[k], kind="stable")[:5]
         bottom.barh(range(len(best)), probabilities[k][best], height=0.8,
-                    color=[BLUE if label == right else GREY for label in best])
+                    color=[LIGHT_BLUE if label == right else GREY for label in best])
         for row, label in enumerate(best):
             bottom.text(0.02, row, data.classes[label], va="center", fontsize=8)
         bottom.set(xlim=(0, 1), ylim=(4.6, -0.6))
