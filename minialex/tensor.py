@@ -115,7 +115,8 @@ class Tensor:
         if gradient is None and self.size != 1:
             raise RuntimeError(f"backward: a tensor of shape {self.shape} is not a single number; "
                                "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
-        seed = np.ones(self.shape) if gradient is None else np.asarray(gradient)
+        seed = np.ones(self.shape) if gradient is None else gradient
+        seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
         if seed.shape != self.shape:
             raise ValueError(f"backward: gradient is {seed.shape}, not {self.shape} as the tensor")
         gradient = self.device.asarray(seed, self.dtype)
@@ -199,7 +200,7 @@ def _walk_back(root: Node, gradient: Array) -> None:
                 shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
                 _add_to_leaf(parent, g, shared or 0 in g.strides)  # 0: one number for many entries
             elif parent in pending:
-                pending[parent] = _sum(parent.device, pending[parent], g)
+                pending[parent] = _sum(node.device, pending[parent], g)
             else:
                 pending[parent] = g
 

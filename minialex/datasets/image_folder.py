@@ -14,6 +14,7 @@ from .images import ImageSet
 
 __all__ = ["image_folder", "read_image"]
 
+SPLITS = {"train": ("train",), "test": ("test", "val")}  # folders; the first that exists counts
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
@@ -24,22 +25,21 @@ def image_folder(folder: str | os.PathLike[str], split: str = "train", side: int
     split: "train", or "test", which is the folder `test` or else `val`.
     Raises DataError if the folder has no such split, no classes or no pictures.
     """
+    if split not in SPLITS:
+        raise DataError(f"split {split!r} came; need 'train' or 'test'; correct the name")
     root = Path(folder)
-    names = ["train"] if split == "train" else ["test", "val"]
-    found = [root / name for name in names if (root / name).is_dir()]
-    if not found:
-        raise DataError(f"{root}: there is no folder {' or '.join(names)}; pictures must lie in "
-                        f"{root / 'train'}/CLASS/*.jpg, and in test or val beside train")
-    classes = sorted(entry.name for entry in (root / "train").iterdir() if entry.is_dir())
+    train, part = _split_folder(root, "train"), _split_folder(root, split)
+    classes = sorted(entry.name for entry in train.iterdir()
+                     if entry.is_dir() and not entry.name.startswith("."))
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        members = sorted(found[0].joinpath(name).glob("*"))
+        members = sorted(part.joinpath(name).glob("*"))
         members = [path for path in members if path.suffix.lower() in SUFFIXES]
         paths += members
         labels += [label] * len(members)
     if not paths:
-        raise DataError(f"{found[0]}: no pictures; they must lie in {found[0]}/CLASS/ and end in "
+        raise DataError(f"{part}: no pictures; they must lie in {part}/CLASS/ and end in "
                         f"{', '.join(SUFFIXES)}")
 
     def read(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -47,6 +47,14 @@ def image_folder(folder: str | os.PathLike[str], split: str = "train", side: int
             return np.stack(list(pool.map(lambda i: read_image(paths[i], side), indices)))
 
     return ImageSet(root.resolve().name, np.array(labels, np.int64), classes, (side, side, 3), read)
+
+
+def _split_folder(root: Path, split: str) -> Path:
+    found = [root / name for name in SPLITS[split] if (root / name).is_dir()]
+    if not found:
+        raise DataError(f"{root}: there is no folder {' or '.join(SPLITS[split])}; pictures must "
+                        f"lie in {root / 'train'}/CLASS/*.jpg, and in test or val beside train")
+    return found[0]
 
 
 def read_image(path: str | os.PathLike[str], side: int = 256) -> NDArray[np.uint8]:
@@ -59,7 +67,12 @@ def read_image(path: str | os.PathLike[str], side: int = 256) -> NDArray[np.uint
     try:
         with Image.open(path) as opened:
             opened.draft("RGB", (side, side))  # lets the JPEG decoder leave out what is not needed
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
+            picture = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would cut off, not scale
+                picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+            if "transparency" in picture.info:  # of a palette; Pillow warns if left out in one go
+                picture = picture.convert("RGBA")
+            picture = picture.convert("RGB")
             return np.asarray(ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable picture ({error}); repair or remove it") from None

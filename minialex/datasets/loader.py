@@ -57,6 +57,9 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
     the batch. None: in order, central crops (for evaluation).  Paper: section 4.1.
     """
     n, room = len(data), np.array(data.shape[:2]) - preparation.size
+    if room.min() < 0:
+        raise ValueError(f"batches: crops of {preparation.size} pixels do not fit into images of "
+                         f"{data.shape[0]}x{data.shape[1]}; use smaller crops or larger images")
     order = np.arange(n) if seed is None else np.random.default_rng([seed, epoch]).permutation(n)
 
     def prepare(number: int) -> Batch:

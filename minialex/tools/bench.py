@@ -19,7 +19,7 @@ def bench(options: argparse.Namespace) -> int:
     for name in ("batch", "steps"):
         if getattr(options, name) < 1:
             raise ValueError(f"--{name} {getattr(options, name)}: give at least 1")
-    if options.threads:
+    if options.threads is not None:
         backend.set_threads(options.threads)
     devices, why = choose_devices(options.devices)
     print(f"devices   {devices[0]} and {devices[1]}: {why}; {backend.threads()} threads")

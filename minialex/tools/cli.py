@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 
 from .. import __version__
@@ -17,7 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit code 0: done; 2: a mistake, explained in one line; 130: interrupted."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        with warnings.catch_warnings():
+            # NumPy's, where numbers overflow: a run that diverges says so itself, and only once.
+            warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
+            return options.run(options)
     except KeyboardInterrupt:
         print("minialex: interrupted", file=sys.stderr)
         return 130
@@ -44,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
                              "(default: the best this machine has)")
     _add_train(commands, common)
     _add_bench(commands, common)
+    _add_doctor(commands)
     return parser
 
 
@@ -65,7 +70,8 @@ def _add_train(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
                        help="go on with an interrupted run, with its settings")
     train.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     train.add_argument("--steps", type=int, metavar="N", help="stop after so many steps in all")
-    train.add_argument("--batch", type=int, metavar="N", help="images in a step (default: 128)")
+    train.add_argument("--batch", type=int, metavar="N",
+                       help="images in a step (default: 128; alexnet-small: 64)")
     train.add_argument("--lr", type=float, metavar="RATE", help="learning rate at the start")
     train.add_argument("--init", choices=("run145", "paper", "he"), help="first values of weights")
     train.add_argument("--width", type=float, metavar="SHARE", help="share of the paper's kernels")
@@ -87,6 +93,20 @@ def _add_bench(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     bench.set_defaults(run=_bench)
 
 
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="say what is installed, and check that every device calculates right",
+        description="List versions, files and devices, and check each device against plain NumPy: "
+                    "every op, copies between devices, a training step. Exit code 1 if "
+                    "something fails; a machine without a GPU is no failure.")
+    doctor.add_argument("--devices", metavar="A,B,...",
+                        help="the devices to check (default: every GPU, cpu:0 and cpu:1)")
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.add_argument("--debug", action="store_true",
+                        help="show the whole traceback of what raises")
+    doctor.set_defaults(run=_doctor)
+
+
 def _train(options: argparse.Namespace) -> int:
     from .train import train  # matplotlib and Pillow are slow to import: only where needed
 
@@ -97,6 +117,12 @@ def _bench(options: argparse.Namespace) -> int:
     from .bench import bench
 
     return bench(options)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import doctor
+
+    return doctor(options)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import nn
 from ..datasets import ImageSet
+from ..training.checkpoint import replacing
 
 __all__ = ["curves", "filters", "predictions"]
 
@@ -23,10 +24,9 @@ BLUE, ORANGE, GREY, LIGHT_BLUE = "#2b6cb0", "#c05621", "#cbd5e0", "#90cdf4"
 
 
 def _save(figure: Any, path: Path) -> None:
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, dpi=110, format="png", bbox_inches="tight")
+    with replacing(path) as file:
+        figure.savefig(file, dpi=110, format="png", bbox_inches="tight")
     plt.close(figure)
-    temporary.replace(path)
 
 
 def curves(log: Sequence[dict[str, Any]], path: Path) -> None:

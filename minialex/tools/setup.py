@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .. import backend, models, nn
 from ..datasets import ImageSet, fashion_mnist, image_folder
 from ..datasets.fashion_mnist import CLASSES
@@ -35,6 +37,9 @@ def load_data(name: str, model: str) -> tuple[ImageSet, ImageSet]:
                              "--data FOLDER")
         sets = [ImageSet.of_arrays(name, *fashion_mnist(split), CLASSES)
                 for split in ("train", "test")]
+    elif not Path(name).is_dir():
+        raise ValueError(f"--data {name}: no data set of minialex, and no folder; use "
+                         "fashion-mnist, or a folder of train/CLASS/*.jpg")
     else:
         side = 256 if model == "alexnet" else 32
         sets = [image_folder(name, split, side, backend.threads()) for split in ("train", "test")]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import math
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,10 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import __version__, backend, nn, ops, optim
-from ..backend.device import TransferLog
-from ..datasets import ImageSet, Preparation, batches
+from ..datasets import Batch, ImageSet, Preparation, batches
 from ..tensor import no_grad
 from ..training import (
+    DivergedError,
     Evaluation,
     Recipe,
     StepSchedule,
@@ -31,13 +32,14 @@ from ..training import (
     suggest,
     train_steps,
 )
-from ..training.checkpoint import CheckpointError, save_arrays
+from ..training.checkpoint import CheckpointError, replacing, save_arrays
+from ..training.loop import first_bad_layer
 from . import plots
 from .setup import SIZES, build, choose_devices, load_data
 
 __all__ = ["train"]
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 
 
 def train(options: argparse.Namespace) -> int:
@@ -45,7 +47,7 @@ def train(options: argparse.Namespace) -> int:
     if options.resume:
         options = _settings_of(Path(options.resume), options)
     devices, why = choose_devices(options.devices)
-    if options.threads:
+    if options.threads is not None:
         backend.set_threads(options.threads)
     data, test = load_data(options.data, options.model)
     recipe = _recipe(options, len(data))
@@ -62,7 +64,7 @@ def train(options: argparse.Namespace) -> int:
     config = {"version": __version__, "model": options.model, "data": options.data,
               "devices": devices, "seed": options.seed, "steps": options.steps,
               "threads": options.threads, "recipe": asdict(recipe)}
-    _write(folder / "config.json", config)
+    _write(folder / "config.json", json.dumps(config, indent=2))
     run = _Run(folder, net, recipe, data, test, preparation, options)
     if options.resume:
         run.progress = load_checkpoint(folder / CHECKPOINT, net, run.optimizer)
@@ -70,8 +72,8 @@ def train(options: argparse.Namespace) -> int:
     try:
         finished = run.train()
     except ArithmeticError as error:
-        raise ArithmeticError(f"step {run.progress['steps'] + 1}: {error}. The last good state is "
-                              f"kept in {folder / CHECKPOINT}") from None
+        raise ArithmeticError(f"after step {run.progress['steps']}: {error}. The last good state "
+                              f"is kept in {folder / CHECKPOINT}") from None
     if not finished:
         print(f"\nstopped after step {run.progress['steps']:,}; all is saved. Go on with:\n"
               f"  minialex train --resume {folder}")
@@ -91,12 +93,12 @@ class _Run:
         self.optimizer = optim.SGD(net.named_parameters(), recipe.lr, recipe.momentum,
                                    recipe.weight_decay)
         self.schedule = StepSchedule(self.optimizer, recipe.falls)
-        self.transfers: TransferLog | None = None
         self.result: Evaluation | None = None
         # All that a resumed run must know, besides weights, velocities and random states:
         # `number` batches of epoch `epoch` are done, with this sum of losses so far.
         self.progress: dict[str, Any] = {"epoch": 1, "number": 0, "steps": 0, "seconds": 0.0,
-                                         "loss_sum": 0.0, "images": 0}
+                                         "loss_sum": 0.0, "images": 0,
+                                         "copies": None}
 
     def train(self) -> bool:
         """Train to the end; False if it was interrupted and saved before."""
@@ -136,12 +138,16 @@ class _Run:
                     images_per_s=f"{fresh / (time.perf_counter() - began):.0f}",
                     refresh=False)
                 bar.update()
-                if interrupted:
-                    return False
                 if self._enough():
                     break
+                if interrupted:
+                    return False
         loss = state["loss_sum"] / max(state["images"], 1)
-        result = self.result = self._evaluate()
+        result = self.result = evaluate(self.net, self._test_batches())
+        if not math.isfinite(result.loss):  # the last step went wrong: this is no good state
+            images = next(self._test_batches()).images
+            raise DivergedError(f"the loss on the test images is {result.loss}: "
+                                f"{first_bad_layer(self.net, images)}; lower the rate (--lr)")
         state["seconds"] = before + time.perf_counter() - began
         entry = {"epoch": epoch, "steps": state["steps"], "lr": lr, "train_loss": loss,
                  "test_loss": result.loss, "top1_error": result.top1_error,
@@ -155,47 +161,48 @@ class _Run:
         return True
 
     def _counted(self, steps: Iterator) -> Iterator:
-        """The same steps; the copies between devices in the first one are recorded."""
-        if self.transfers is None:
+        """The same steps; the copies between devices in the first of the run are recorded."""
+        if self.progress["copies"] is None:
             with backend.record_transfers() as log:
-                first = next(steps, None)
-            if first is None:
-                return
-            self.transfers = log
+                first = next(steps)
+            self.progress["copies"] = {"bytes": log.total_bytes,
+                                       "table": log.table() if log else "none"}
             yield first
         yield from steps
 
-    def _evaluate(self) -> Evaluation:
-        return evaluate(self.net, batches(self.test, self.preparation, self.recipe.batch))
+    def _test_batches(self) -> Iterator[Batch]:
+        return batches(self.test, self.preparation, self.recipe.batch)
+
+    def _logged(self) -> list[dict[str, Any]]:
+        path = self.folder / LOG
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def _log(self, entry: dict[str, Any]) -> None:
         """Add a line, after those of the epochs that count (a resumed epoch is written once)."""
-        path = self.folder / "log.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["epoch"] < entry["epoch"]]
-        path.write_text("\n".join([*kept, json.dumps(entry)]) + "\n")
+        kept = [line for line in self._logged() if line["epoch"] < entry["epoch"]]
+        _write(self.folder / LOG, "\n".join(map(json.dumps, [*kept, entry])))
 
     def save(self) -> None:
         save_checkpoint(self.folder / CHECKPOINT, self.net, self.optimizer, self.progress)
 
     def finish(self, devices: tuple[str, str], config: dict[str, Any]) -> None:
         """Weights, pictures and summary."""
-        state, result, transfers = self.progress, self.result or self._evaluate(), self.transfers
+        state = self.progress
+        result = self.result or evaluate(self.net, self._test_batches())
         print(f"\ncopies between devices in one step, batch {self.recipe.batch}:")
-        print(transfers.table() if transfers else "none")
+        print(state["copies"]["table"])
         save_arrays(self.folder / "model.safetensors",
                     {**self.net.state(), "input.mean": self.preparation.mean},
                     {**config, "classes": list(self.data.classes)})
         summary = {
             "top1_error": result.top1_error, "top5_error": result.top5_error,
             "seconds": round(state["seconds"], 1), "steps": state["steps"],
-            "bytes_per_step": transfers.total_bytes if transfers else 0,
+            "bytes_per_step": state["copies"]["bytes"],
             "parameters": sum(p.size for p in self.net.parameters()),
             "peak_memory": {name: backend.device(name).memory().peak for name in devices},
             "seed": self.seed}
-        _write(self.folder / "summary.json", summary)
-        log = [json.loads(line) for line in (self.folder / "log.jsonl").open()]
-        plots.curves(log, self.folder / "curves.png")
+        _write(self.folder / "summary.json", json.dumps(summary, indent=2))
+        plots.curves(self._logged(), self.folder / "curves.png")
         plots.filters(self.net, self.folder / "filters.png")
         shown, guesses = self._guesses(12)
         plots.predictions(shown, guesses, self.test, self.folder / "predictions.png")
@@ -218,7 +225,7 @@ class _Run:
 def _recipe(options: argparse.Namespace, images: int) -> Recipe:
     """What is suggested for the model, changed by the options that were given."""
     if getattr(options, "recipe", None):
-        return Recipe(**{**options.recipe, "falls": tuple(options.recipe["falls"])})
+        return options.recipe
     recipe = suggest(options.model, images)
     given = {name: getattr(options, name) for name in ("lr", "batch", "init", "width", "epochs")
              if getattr(options, name) is not None}
@@ -232,6 +239,8 @@ def _check(recipe: Recipe, options: argparse.Namespace) -> None:
                         ("steps", options.steps)):
         if value is not None and value < 1:
             raise ValueError(f"--{name} {value}: give a whole number of at least 1")
+    if options.seed < 0:
+        raise ValueError(f"--seed {options.seed}: give a whole number of at least 0")
     if not recipe.lr > 0:
         raise ValueError(f"--lr {recipe.lr}: the rate must be more than 0")
 
@@ -241,24 +250,28 @@ def _settings_of(folder: Path, options: argparse.Namespace) -> argparse.Namespac
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text())
-        stored = {name: config[name] for name in ("model", "data", "seed", "steps", "recipe")}
-    except (OSError, KeyError, ValueError) as error:
-        raise CheckpointError(f"--resume {folder}: {path} cannot be used ({error}); name the "
+        stored = {name: config[name] for name in ("model", "data", "seed", "steps")}
+        recipe = Recipe(**{**config["recipe"], "falls": tuple(config["recipe"]["falls"])})
+        devices = options.devices or ",".join(config["devices"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"--resume {folder}: {path} cannot be used ({reason}); name the "
                               "folder of a run that was interrupted") from None
-    devices = options.devices or ",".join(config["devices"])
-    return argparse.Namespace(**{**vars(options), **stored, "devices": devices, "out": str(folder)})
+    return argparse.Namespace(**{**vars(options), **stored, "recipe": recipe, "devices": devices,
+                                 "out": str(folder)})
 
 
 def _open_folder(options: argparse.Namespace, data: ImageSet, net: nn.Module) -> Path:
     """Make the folder, and see that all can be written, before any time is spent."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = Path(options.out or f"runs/{stamp}-{options.model}-{data.name}")
-    if not options.resume and folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"{folder} is not empty; choose another --out, or go on with that run: "
-                         f"minialex train --resume {folder}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "log.jsonl").touch()
+        if not options.resume and any(folder.iterdir()):
+            raise ValueError(f"{folder} is not empty; choose another --out, or go on with that "
+                             f"run: minialex train --resume {folder}")
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"minialex")
     except OSError as error:
         raise OSError(f"{folder} cannot be written ({error.strerror}); "
                       "choose another --out") from None
@@ -272,10 +285,9 @@ def _open_folder(options: argparse.Namespace, data: ImageSet, net: nn.Module) ->
     return folder
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def _progress_bar(name: str, total: int, done: int) -> tqdm:

@@ -38,6 +38,8 @@ def evaluate(net: Module, batches: Iterable[Batch]) -> Evaluation:
                 found.append(ranks(logits.numpy(), labels))
     finally:
         net.train(was_training)
+    if not found:
+        raise ValueError("evaluate: no batches came; give at least one")
     rank = np.concatenate(found)
     return Evaluation(float((rank >= 1).mean()), float((rank >= 5).mean()), loss / len(rank),
                       len(rank))

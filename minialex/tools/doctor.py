@@ -1,0 +1,265 @@
+"""`minialex doctor`: what is installed, which devices there are, and whether they calculate right.
+
+Each check is a function that yields findings; one that raises or warns is a finding as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import itertools
+import json
+import platform
+import re
+import shutil
+import sys
+import tempfile
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_info
+
+from .. import __version__, backend
+from ..backend import Device, DeviceError
+from ..datasets.fashion_mnist import _embedded, fashion_mnist
+from .selfcheck import Finding, check_ops, check_training, check_transfer
+from .setup import choose_devices
+
+__all__ = ["doctor"]
+
+# As setup.cfg asks for them: name, module, least version.
+PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "matplotlib", "3.8"),
+            ("tqdm", "tqdm", "4.66"), ("safetensors", "safetensors", "0.4"),
+            ("threadpoolctl", "threadpoolctl", "3.2")]
+
+GIB = 2**30
+SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
+REPORT = "this should not happen: see why with minialex doctor --debug, and report it"
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Print the report. Exit code 0, or 1 if something fails that users need."""
+    findings, previous = [], ""
+    for section, check, *arguments in _plan(options.devices):
+        if section != previous and not options.json:
+            print(f"\n{section}" if previous else section, flush=True)
+        previous = section
+        for finding in _findings(check, *arguments):
+            if not options.debug:
+                finding = finding._replace(trace="")
+            if not options.json:
+                print(_lines(finding), *finding.trace.splitlines(), sep="\n", flush=True)
+            findings.append({"section": section, **finding._asdict(), "verdict": finding.verdict})
+    failed = sum(not finding["ok"] for finding in findings)
+    if options.json:
+        print(json.dumps({"ok": not failed, "findings": findings}, indent=2))
+    elif failed:
+        print(f"\nFAIL: {failed} of {len(findings)} findings; the line below each says what to do")
+    else:
+        print(f"\nall is well: {len(findings)} findings, none fails")
+    return 1 if failed else 0
+
+
+def _lines(finding: Finding) -> str:
+    """At most 100 columns: name, text, verdict; the remedy below."""
+    first, *more = textwrap.wrap(finding.text, 74, break_on_hyphens=False) or [""]
+    if finding.remedy:
+        more += textwrap.wrap(f"-> {finding.remedy}", 82, subsequent_indent="   ",
+                              break_on_hyphens=False)
+    return "\n".join([f"  {finding.name:15} {first:74}  {finding.verdict}",
+                      *(" " * 18 + line for line in more)])
+
+
+def _plan(wanted: str | None) -> Iterator[tuple]:
+    """Section, check and its arguments; the check of the devices finds those for the later ones."""
+    devices: list[Device] = []
+    for check in (_python, _packages, _blas, _cupy_packages, _cuda):
+        yield "software", check
+    yield "files", _data
+    yield "files", _runs
+    yield "devices", _devices, wanted.split(",") if wanted else ["cpu:0", "cpu:1"], devices
+    if not wanted:
+        yield "devices", _gpus, devices
+    yield "devices", _peer_access, devices
+    for device in devices:
+        yield SELF_CHECK, check_ops, device
+    for a, b in itertools.combinations(devices, 2):
+        yield SELF_CHECK, check_transfer, a, b
+    for a, b in zip(devices, devices[1:] or devices, strict=False):
+        yield SELF_CHECK, check_training, a, b
+
+
+def _cupy() -> Any:
+    """The module, or None. Imported only by a check, because even the import may fail."""
+    from ..backend import _cupy
+
+    return _cupy.cupy
+
+
+def _findings(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
+    """What a check finds; never an exception."""
+    name = check.__name__.strip("_").replace("_", " ")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        for category in (RuntimeWarning, UserWarning):  # not those meant for programmers
+            warnings.simplefilter("always", category)
+        warnings.filterwarnings("ignore", "(?s).*multiple CuPy packages")  # a finding says so
+        try:
+            yield from check(*arguments)
+        except Exception as error:
+            yield Finding.of(name, error, REPORT)
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        text = textwrap.shorten(f"a warning: {text}", 280, placeholder=" ...")
+        yield Finding(name, text, remedy="no harm is known; report it if something fails")
+
+
+# Software
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("Python", f"{platform.python_version()}, {sys.executable}, "
+                            f"{platform.system()} {platform.machine()}")
+    yield Finding("minialex", f"{__version__}, {Path(__file__).resolve().parents[1]}")
+
+
+def _packages() -> Iterator[Finding]:
+    for name, module, least in PACKAGES:
+        remedy = f"pip install --upgrade '{name}>={least}'"
+        try:
+            version = importlib.import_module(module).__version__
+        except ImportError as error:
+            yield Finding.of(name, error, remedy)
+            continue
+        old = _numbers(version) < _numbers(least)
+        yield Finding(name, version, not old, remedy if old else "")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:2]]
+
+
+def _blas() -> Iterator[Finding]:
+    libraries = [x for x in threadpool_info() if x["user_api"] == "blas"]
+    for x in libraries:
+        yield Finding("BLAS", f"{x['internal_api']} {x['version']}, {x['num_threads']} threads")
+    if not libraries:
+        yield Finding("BLAS", "of a kind that threadpoolctl does not know", remedy="training may "
+                      "be slow, because its threads fight with ours: compare --threads 1")
+    yield Finding("threads", f"{backend.threads()} share the work on a batch")
+
+
+def _cupy_packages() -> Iterator[Finding]:
+    installed = {d.name: d.version for d in metadata.distributions()
+                 if re.fullmatch(r"cupy([-_](cuda|rocm).*)?", d.name or "")}
+    shown, module = " and ".join(f"{n} {v}" for n, v in sorted(installed.items())), _cupy()
+    if len(installed) > 1:
+        yield Finding("CuPy", f"two CuPy packages are installed: {shown}", False,
+                      "remove one. They share files, so remove both (pip uninstall -y "
+                      f"{' '.join(sorted(installed))}) and install the one for your CUDA again")
+    elif module is None and installed:
+        yield Finding("CuPy", f"{shown} is installed but cannot be imported", False,
+                      "see why with python -c 'import cupy'; then install it again")
+    elif module is None:
+        yield Finding("CuPy", "not installed; only GPUs need it",
+                      remedy=backend.why_no_gpu().partition(": ")[2])
+    else:
+        yield Finding("CuPy", f"{module.__version__}, {shown or module.__file__}")
+
+
+def _cuda() -> Iterator[Finding]:
+    if _cupy() is None:
+        return
+    runtime = _cupy().cuda.runtime
+    driver, made_for = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    shown = f"CUDA {made_for // 1000}.{made_for % 1000 // 10}"
+    answers = f"the driver knows CUDA {driver // 1000}.{driver % 1000 // 10}"
+    ok, remedy = True, backend.why_no_gpu()
+    if driver // 1000 < made_for // 1000 and driver:
+        ok, remedy = False, (f"the driver is too old for {shown}: update it, or install the CuPy "
+                             f"package for CUDA {driver // 1000}")
+    elif remedy and driver:
+        remedy = "the driver shows no GPU: see nvidia-smi and the variable CUDA_VISIBLE_DEVICES"
+    yield Finding("CUDA", f"{answers if driver else 'no driver answers'}; CuPy is made for {shown}",
+                  ok, remedy)
+
+
+# Files
+
+
+def _data() -> Iterator[Finding]:
+    try:
+        train, test = (len(fashion_mnist(split)[0]) for split in ("train", "test"))
+        yield Finding("data", f"{_embedded()}: {train:,} training and {test:,} test images")
+    except ValueError as error:
+        text, _, remedy = str(error).rpartition("; ")
+        yield Finding("data", text, False,
+                      f"{remedy} (git checkout data, or install minialex again)")
+
+
+def _runs() -> Iterator[Finding]:
+    folder = Path("runs").resolve()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"minialex")
+    except OSError as error:
+        yield Finding("runs", f"{folder} cannot be written ({error.strerror})", False,
+                      "go to a folder of your own, or use minialex train --out FOLDER")
+        return
+    free = shutil.disk_usage(existing).free
+    yield Finding("runs", f"{folder}: can be written, {free / GIB:,.1f} GiB free", remedy=""
+                  if free > 1.2 * GIB else "a run of the full AlexNet needs 1.2 GiB: make room")
+
+
+# Devices
+
+
+def _devices(names: Sequence[str], found: list[Device]) -> Iterator[Finding]:
+    for name in map(str.strip, names):
+        try:
+            device = backend.device(name)
+        except DeviceError as error:
+            pairs = "cpu:0,cpu:1" if backend.why_no_gpu() else "gpu:0,gpu:0 or gpu:0,cpu:0"
+            yield Finding(name, str(error).split(";")[0], False, f"use --devices {pairs}")
+            continue
+        if device in found:
+            continue
+        found.append(device)
+        what, free = _describe(device)
+        yield Finding(device.name, what, remedy="" if free > GIB else
+                      "little memory is left: end other programs, or use a smaller batch")
+
+
+def _gpus(found: list[Device]) -> Iterator[Finding]:
+    yield from _devices([name for name in backend.available() if name.startswith("gpu")], found)
+    yield Finding("train uses", " and ".join(choose_devices(None)[0]))
+
+
+def _describe(device: Device) -> tuple[str, float]:
+    """What it is, and its free memory in bytes."""
+    if device.kind == "gpu":
+        cuda = _cupy().cuda
+        what = cuda.runtime.getDeviceProperties(device.index)["name"].decode()
+        free, total = cuda.Device(device.index).mem_info
+    else:
+        what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
+        if not meminfo.exists():  # only Linux has it
+            return what, float("inf")
+        kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text()))
+        free, total = (1024 * int(kibibytes[name]) for name in ("MemAvailable", "MemTotal"))
+    return f"{what}; {free / GIB:,.1f} of {total / GIB:,.1f} GiB free", free
+
+
+def _peer_access(devices: Sequence[Device]) -> Iterator[Finding]:
+    """The matrix: which GPU reaches the memory of which other one directly."""
+    gpus = [device for device in devices if device.kind == "gpu"]
+    for a in gpus if len(gpus) > 1 else []:
+        reached = {b.name: _cupy().cuda.runtime.deviceCanAccessPeer(a.index, b.index)
+                   for b in gpus if b is not a}
+        row = ", ".join(f"{name} {'yes' if direct else 'no'}" for name, direct in reached.items())
+        yield Finding(f"{a} reaches", row, remedy="" if all(reached.values()) else
+                      "copies go through the host: right but slower; many GPUs allow nothing else")
