@@ -57,7 +57,7 @@ def _add_train(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "train", parents=[common], help="train a network and draw what it learnt",
         description="Train a network and write a folder with its log, weights and pictures. "
                     "Without options: the small AlexNet on 10,000 pictures of clothes, "
-                    "about 4 minutes on two cores.")
+                    "about 3 minutes on two cores.")
     train.add_argument("--model", choices=MODELS, default="alexnet-small",
                        help="alexnet-small: the same two columns for 28x28 images, a quarter as "
                             "wide; alexnet: the full network of 2012 (default: %(default)s)")
@@ -71,7 +71,7 @@ def _add_train(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     train.add_argument("--epochs", type=int, metavar="N", help="passes over the training images")
     train.add_argument("--steps", type=int, metavar="N", help="stop after so many steps in all")
     train.add_argument("--batch", type=int, metavar="N",
-                       help="images in a step (default: 128; alexnet-small: 64)")
+                       help="images in a step (default: 128)")
     train.add_argument("--lr", type=float, metavar="RATE", help="learning rate at the start")
     train.add_argument("--init", choices=("run145", "paper", "he"), help="first values of weights")
     train.add_argument("--width", type=float, metavar="SHARE", help="share of the paper's kernels")

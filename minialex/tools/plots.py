@@ -91,12 +91,13 @@ def predictions(chosen: np.ndarray, probabilities: np.ndarray, data: ImageSet, p
         top, bottom = axes[k // across * 2, k % across], axes[k // across * 2 + 1, k % across]
         right = data.labels[chosen[k]]
         top.imshow(image.squeeze(), cmap="gray")
-        top.set_title(data.classes[right], fontsize=10)
+        top.set_title(data.classes[right], fontsize=10, parse_math=False)
         best = np.argsort(-probabilities[k], kind="stable")[:5]
         bottom.barh(range(len(best)), probabilities[k][best], height=0.8,
                     color=[LIGHT_BLUE if label == right else GREY for label in best])
         for row, label in enumerate(best):
-            bottom.text(0.02, row, data.classes[label], va="center", fontsize=8)
+            bottom.text(0.02, row, data.classes[label], va="center", fontsize=8,
+                        parse_math=False)
         bottom.set(xlim=(0, 1), ylim=(4.6, -0.6))
     figure.tight_layout(h_pad=0.6)
     _save(figure, path)

@@ -48,7 +48,7 @@ def load_data(name: str, model: str) -> tuple[ImageSet, ImageSet]:
     return sets[0], sets[1]
 
 
-def build(model: str, devices: tuple[str, str], classes: int, channels: int, width: float,
+def build(model: str, devices: tuple[str, ...], classes: int, channels: int, width: float,
           init: str, seed: int) -> nn.Module:
     """The network, with first weights drawn from `seed`."""
     if model == "lenet5":

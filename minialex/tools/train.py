@@ -47,6 +47,7 @@ def train(options: argparse.Namespace) -> int:
     if options.resume:
         options = _settings_of(Path(options.resume), options)
     devices, why = choose_devices(options.devices)
+    devices = devices[:1] if options.model == "lenet5" else devices  # it has no columns
     if options.threads is not None:
         backend.set_threads(options.threads)
     data, test = load_data(options.data, options.model)
@@ -56,7 +57,7 @@ def train(options: argparse.Namespace) -> int:
                 recipe.init, options.seed)
     folder = _open_folder(options, data, net)
     print(f"network   {options.model}: {sum(p.size for p in net.parameters()):,} parameters")
-    print(f"devices   {devices[0]} and {devices[1]}: {why}")
+    print(f"devices   {' and '.join(devices)}: {why}")
     print(f"data      {data.name}: {len(data):,} training and {len(test):,} test images, "
           f"{len(data.classes)} classes")
     print(f"folder    {folder}")
@@ -185,7 +186,7 @@ class _Run:
     def save(self) -> None:
         save_checkpoint(self.folder / CHECKPOINT, self.net, self.optimizer, self.progress)
 
-    def finish(self, devices: tuple[str, str], config: dict[str, Any]) -> None:
+    def finish(self, devices: tuple[str, ...], config: dict[str, Any]) -> None:
         """Weights, pictures and summary."""
         state = self.progress
         result = self.result or evaluate(self.net, self._test_batches())
@@ -246,7 +247,12 @@ def _check(recipe: Recipe, options: argparse.Namespace) -> None:
 
 
 def _settings_of(folder: Path, options: argparse.Namespace) -> argparse.Namespace:
-    """The options of the run in `folder`; of the new ones, only devices and threads count."""
+    """The options of the run in `folder`; only devices and threads may be new."""
+    new = [f"--{name}" for name in ("epochs", "steps", "batch", "lr", "init", "width", "out")
+           if getattr(options, name) is not None]
+    if new:
+        raise ValueError(f"--resume {folder} goes on with the settings of that run; leave out "
+                         f"{', '.join(new)}, or start a new run without --resume")
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text())
