@@ -20,7 +20,8 @@ matplotlib.use("Agg")  # files only: works without a screen
 
 from matplotlib import pyplot as plt
 
-BLUE, ORANGE, GREY, LIGHT_BLUE = "#2b6cb0", "#c05621", "#cbd5e0", "#90cdf4"
+BLUE, ORANGE, LIGHT_BLUE = "#2b6cb0", "#c05621", "#90cdf4"
+GREY, DARK_GREY = "#cbd5e0", "#718096"
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -43,12 +44,13 @@ def curves(log: Sequence[dict[str, Any]], path: Path) -> None:
     falls = [b["epoch"] - 0.5 for a, b in itertools.pairwise(log) if b["lr"] < a["lr"]]
     for axes in (left, right):
         for fall in falls:
-            axes.axvline(fall, color=GREY, ls=":", lw=1)
+            axes.axvline(fall, color=DARK_GREY, ls=":", lw=1)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     if falls:
-        right.annotate("rate / 10", (falls[0], 0), (3, 3), textcoords="offset points", color=GREY)
+        right.annotate("rate / 10", (falls[0], 1), (4, -12), xycoords=("data", "axes fraction"),
+                       textcoords="offset points", color=DARK_GREY)
     _save(figure, path)
 
 
