@@ -1,6 +1,9 @@
 """What all tests share: the devices they run on, seeded numbers, and sealed global state."""
 
+import importlib.util
 import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -11,17 +14,23 @@ from minialex import backend, tensor
 
 GRADIENT_ERRORS = pytest.StashKey[dict[str, float]]()
 DEVICES = pytest.StashKey[tuple[str, str]]()
+STANDIN = Path(__file__).with_name("standin")
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--device", default="cpu:0,cpu:1", metavar="A[,B]",
         help="the two devices to test on; with one name both are the same (default: %(default)s)")
+    parser.addoption(
+        "--standin", action="store_true",
+        help="stand in for CuPy, even if there is a GPU; without a GPU --device gpu:0 does so")
 
 
 def pytest_configure(config):
     config.stash[GRADIENT_ERRORS] = {}
     names = config.getoption("--device").split(",")
+    if config.getoption("--standin") or ("gpu" in "".join(names) and not _gpu_answers()):
+        sys.path.insert(0, str(STANDIN))  # before minialex imports cupy
     if len(names) > 2:
         raise pytest.UsageError(f"--device: {len(names)} names; give one or two, say gpu:0,gpu:1")
     try:
@@ -31,8 +40,23 @@ def pytest_configure(config):
     config.stash[DEVICES] = first, second
 
 
+def _gpu_answers():
+    """Asked in another process: a cupy that has been imported would stay."""
+    ask = "import cupy, sys; sys.exit(not cupy.cuda.is_available())"
+    return importlib.util.find_spec("cupy") is not None and subprocess.run(
+        [sys.executable, "-c", ask], stderr=subprocess.DEVNULL).returncode == 0
+
+
+def _standin():
+    """The controls of the stand-in for CuPy, or None."""
+    return getattr(sys.modules.get("cupy"), "standin", None)
+
+
 def pytest_report_header(config):
     used = config.stash[DEVICES]
+    if str(STANDIN) in sys.path:
+        return (f"devices {', '.join(used)}; stand-in: no GPU code ran; "
+                "not checked: float differences, speed, real memory")
     reason = backend.why_no_gpu() or "none was asked for; use --device gpu:0,gpu:1"
     without = "" if "gpu" in "".join(used) else f"; no GPU code ran: {reason}"
     return f"devices {', '.join(used)}{without}"
@@ -61,6 +85,14 @@ def devices(pytestconfig) -> tuple[str, str]:
 def device(devices) -> str:
     """The name of the device to test on."""
     return devices[0]
+
+
+@pytest.fixture(scope="session")
+def standin():
+    """The controls of the stand-in for CuPy (see tests/README.md)."""
+    if not _standin():
+        pytest.skip("runs on the stand-in for CuPy: test_on_standin.py, or --device gpu:0,gpu:1")
+    return _standin()
 
 
 @pytest.fixture
@@ -102,6 +134,8 @@ def sealed():
     yield
     after = _global_state()
     backend.use("cpu:0")
+    if _standin():
+        _standin().check()  # memory that was freed while another device was reading it
     tensor._recording = True  # so that one careless test does not fail all that follow
     assert before == after == ("cpu:0", True), f"default device, recording: {before}, then {after}"
 

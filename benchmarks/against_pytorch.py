@@ -1,0 +1,295 @@
+"""One training step of the AlexNet of 2012 in minialex and in PyTorch, side by side.
+
+    python benchmarks/against_pytorch.py [--batch 128] [--rounds 5] [--json FILE]
+
+Both train the same network (227x227, 1000 classes, LRN within each column, dropout, momentum and
+weight decay) from the same weights on the same images. First losses and gradients are compared,
+without dropout. Then steps are timed in turn, A B C A B C ..., each in a process of its own that
+sleeps between its turns, because a shared machine is never equally fast for long; what counts are
+the medians and their ratios. Run it with a Python that has minialex; name one that has PyTorch with
+--torch-python (default: this one).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VARIANTS = ("minialex", "eager", "channels_last", "compiled")
+SIZE, CLASSES = 227, 1000
+CHECKED = 16  # images for the comparison of losses and gradients
+
+
+def images_and_labels(batch: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return (70 * rng.standard_normal((batch, SIZE, SIZE, 3), np.float32),
+            rng.integers(0, CLASSES, batch))
+
+
+# minialex
+
+
+def minialex_network(dropout: bool) -> Any:
+    from minialex import models
+
+    net = models.AlexNet(devices=("cpu:0", "cpu:1"))
+    if not dropout:
+        for column in net.columns:
+            column.drop6.p = column.drop7.p = 0.0
+    return net
+
+
+class Minialex:
+    def __init__(self, batch: int, threads: int, dropout: bool = True) -> None:
+        from minialex import backend, optim
+
+        backend.set_threads(threads)
+        self.net = minialex_network(dropout)
+        self.optimizer = optim.SGD(self.net.named_parameters(), lr=1e-4)
+        self.images, self.labels = images_and_labels(batch)
+
+    def forward(self) -> float:
+        from minialex import no_grad, ops
+
+        with no_grad():
+            return ops.softmax_cross_entropy(self.net(self.images), self.labels).item()
+
+    def loss(self) -> Any:
+        from minialex import ops
+
+        return ops.softmax_cross_entropy(self.net(self.images), self.labels)
+
+    def step(self) -> float:
+        loss = self.loss()
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.item()
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        self.loss().backward()
+        return {name: p.grad.numpy() for name, p in self.net.named_parameters().items()}
+
+
+# PyTorch
+
+
+def torch_network(weights: dict[str, np.ndarray], dropout: bool) -> Any:
+    """The same network in PyTorch, with minialex's weights."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Norm(nn.Module):
+        """LRN within each column: a column is half of the channels. PyTorch divides alpha by 5."""
+
+        def forward(self, x):
+            n, c, h, w = x.shape
+            y = F.local_response_norm(x.reshape(2 * n, c // 2, h, w), 5, alpha=5e-4, beta=0.75, k=2)
+            return y.reshape(n, c, h, w)
+
+    p = 0.5 if dropout else 0.0
+    net = nn.Sequential(
+        nn.Conv2d(3, 96, 11, stride=4), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
+        nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2),
+        nn.Flatten(),
+        nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(p),
+        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(p),
+        nn.Linear(4096, CLASSES))
+    layers = [layer for layer in net if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    with torch.no_grad():
+        for layer, (weight, bias) in zip(layers, in_torch_order(weights), strict=True):
+            layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
+            layer.bias.copy_(torch.from_numpy(bias))
+    return net
+
+
+def in_torch_order(arrays: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(weight, bias) of each layer, both columns joined, in PyTorch's layout."""
+    def joined(layer: str, kind: str) -> np.ndarray:
+        return np.concatenate([arrays[f"columns.{i}.{layer}.{kind}"] for i in (0, 1)], axis=-1)
+
+    result = []
+    for layer in ("conv1", "conv2", "conv3", "conv4", "conv5"):
+        result.append((joined(layer, "weight").transpose(3, 2, 0, 1), joined(layer, "bias")))
+    # fc6 sees (H, W, C) in minialex and (C, H, W) in PyTorch.
+    fc6 = joined("fc6", "weight").reshape(6, 6, 256, -1).transpose(2, 0, 1, 3).reshape(9216, -1)
+    result.append((fc6.T, joined("fc6", "bias")))
+    result.append((joined("fc7", "weight").T, joined("fc7", "bias")))
+    result.append((arrays["fc8.weight"].T, arrays["fc8.bias"]))
+    return result
+
+
+class Torch:
+    def __init__(self, variant: str, batch: int, threads: int, weights: dict[str, np.ndarray],
+                 dropout: bool = True) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self.net = torch_network(weights, dropout)
+        images, labels = images_and_labels(batch)
+        self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+        self.labels = torch.from_numpy(labels)
+        if variant in ("channels_last", "compiled"):
+            self.net = self.net.to(memory_format=torch.channels_last)
+            self.images = self.images.contiguous(memory_format=torch.channels_last)
+        self.run = torch.compile(self.net) if variant == "compiled" else self.net
+        self.optimizer = torch.optim.SGD(self.net.parameters(), 1e-4, 0.9, weight_decay=5e-4)
+
+    def forward(self) -> float:
+        import torch
+
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(self.run(self.images), self.labels).item()
+
+    def step(self) -> float:
+        import torch
+
+        loss = torch.nn.functional.cross_entropy(self.run(self.images), self.labels)
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.item()
+
+    def gradients(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        import torch
+
+        torch.nn.functional.cross_entropy(self.run(self.images), self.labels).backward()
+        layers = [layer for layer in self.net if hasattr(layer, "weight")]
+        return [(layer.weight.grad.numpy(), layer.bias.grad.numpy()) for layer in layers]
+
+
+# The processes
+
+
+def worker(variant: str, batch: int, threads: int, weights: str) -> None:
+    """Answer each line on standard input ("step" or "forward") with the seconds it took."""
+    arrays = dict(np.load(weights))
+    job = (Minialex(batch, threads) if variant == "minialex"
+           else Torch(variant, batch, threads, arrays))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        getattr(job, line.strip())()
+        seconds = time.perf_counter() - began
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux -> GB
+        print(json.dumps({"seconds": seconds, "peak_gb": peak}), flush=True)
+
+
+def compare_gradients(weights: str, batch: int, threads: int) -> None:
+    """Print the loss of PyTorch and write its gradients beside the weights (in its process)."""
+    job = Torch("eager", batch, threads, dict(np.load(weights)), dropout=False)
+    loss = job.forward()
+    flat = {f"{kind}{i}": array for i, pair in enumerate(job.gradients())
+            for kind, array in zip(("weight", "bias"), pair, strict=True)}
+    np.savez(weights + ".gradients.npz", loss=loss, **flat)
+
+
+def agreement(folder: Path, torch_python: str, threads: int) -> tuple[float, float]:
+    """Worst relative difference of the losses and of the gradients, without dropout."""
+    job = Minialex(CHECKED, threads, dropout=False)
+    weights = str(folder / "weights.npz")
+    np.savez(weights, **job.net.state())
+    subprocess.run([torch_python, __file__, "--gradients-of", weights, "--threads", str(threads)],
+                   check=True)
+    theirs = np.load(weights + ".gradients.npz")
+    ours = in_torch_order(job.gradients())
+    worst = 0.0
+    for i, pair in enumerate(ours):
+        for kind, gradient in zip(("weight", "bias"), pair, strict=True):
+            other = theirs[f"{kind}{i}"]
+            worst = max(worst, float(abs(gradient - other).max() / abs(other).max()))
+    loss = job.forward()
+    return abs(loss - float(theirs["loss"])) / loss, worst
+
+
+class Process:
+    """A worker that waits for its turn."""
+
+    def __init__(self, python: str, variant: str, options: argparse.Namespace, weights: str):
+        self.process = subprocess.Popen(
+            [python, __file__, "--worker", variant, "--weights", weights,
+             "--batch", str(options.batch), "--threads", str(options.threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self._line() != "ready":
+            raise RuntimeError(f"{variant} did not start")
+
+    def __call__(self, what: str) -> dict[str, float]:
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        return json.loads(self._line())
+
+    def _line(self) -> str:
+        return self.process.stdout.readline().strip()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--torch-python", default=sys.executable)
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--weights", help=argparse.SUPPRESS)
+    parser.add_argument("--gradients-of", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.gradients_of:
+        compare_gradients(options.gradients_of, CHECKED, options.threads)
+    elif options.worker:
+        worker(options.worker, options.batch, options.threads, options.weights)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            report(Path(folder), options)
+
+
+def report(folder: Path, options: argparse.Namespace) -> None:
+    loss, gradient = agreement(folder, options.torch_python, options.threads)
+    print(f"{platform.machine()}, {options.threads} threads, batch {options.batch}, "
+          f"Python {platform.python_version()}, NumPy {np.__version__}")
+    print(f"agreement without dropout: loss {loss:.1e}, gradients {gradient:.1e} "
+          "(relative to the largest of each layer)", flush=True)
+    processes = {
+        name: Process(sys.executable if name == "minialex" else options.torch_python, name,
+                      options, str(folder / "weights.npz"))
+        for name in options.variants}
+    results: dict[str, dict[str, Any]] = {name: {} for name in processes}
+    for what in ("step", "forward"):
+        for call in processes.values():
+            call(what)  # the first one compiles, or fetches memory
+        times: dict[str, list[float]] = {name: [] for name in processes}
+        for _ in range(options.rounds):
+            for name, call in processes.items():
+                answer = call(what)
+                times[name].append(answer["seconds"])
+                results[name]["peak_gb"] = answer["peak_gb"]
+        for name, seconds in times.items():
+            results[name][what] = seconds
+    base = results.get("eager", results["minialex"])
+    print(f"{'':14} {'step s':>8} {'of eager':>9} {'forward s':>10} {'of eager':>9} {'peak GB':>8}")
+    for name, result in results.items():
+        step, forward = (statistics.median(result[what]) for what in ("step", "forward"))
+        print(f"{name:14} {step:8.2f} {step / statistics.median(base['step']):9.2f} "
+              f"{forward:10.2f} {forward / statistics.median(base['forward']):9.2f} "
+              f"{result['peak_gb']:8.2f}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
