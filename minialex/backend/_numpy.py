@@ -113,7 +113,7 @@ def _round_up(nbytes: int) -> int:
 class NumpyNamespace(Namespace):
     """NumPy with pooled memory, and with a batch spread over threads."""
 
-    workspace = 6 * 2**20  # stays in the caches of one core
+    workspace = 12 * 2**20  # full-size step on 2 cores: 4.5 s; with 6 MiB 5.1 s, with 3 MiB 5.6 s
     pieces = 2  # more, smaller ones would make the threads wait for Python's lock (measured)
 
     def __init__(self, pool: Pool) -> None:

@@ -21,8 +21,8 @@ def _shifts(a, axis, size, stride, positions):
 
 
 def _largest(xp, views, out):
-    out[...] = views[0]
-    for view in views[1:]:
+    xp.maximum(views[0], views[-1], out=out)
+    for view in views[1:-1]:
         xp.maximum(out, view, out=out)
     return out
 
