@@ -334,7 +334,7 @@ def test_ctrl_c_in_a_process_of_its_own(tmp_path):
 
     data = make_photographs(tmp_path / "data", train=60, test=1)
     options = ["--data", data, "--devices", "cpu:0,cpu:1", "--width", 0.05, "--batch", 1,
-               "--epochs", 1000]
+               "--lr", 0.002, "--epochs", 1000]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     folder, log = tmp_path / "run", tmp_path / "run" / "log.jsonl"
     with subprocess.Popen(command(*options, "--out", folder), env=env, cwd=tmp_path, text=True,
