@@ -238,8 +238,8 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
            backward_device: Device | None = None) -> Tensor:
     """The result of an op as a Tensor, noted on the tape if one of the inputs wants a gradient."""
     result = Tensor._of(value, device)
-    parents = tuple(
-        (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs)
+    parents = tuple([
+        (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs])
     if _recording and any(parents):
         result.requires_grad = True
         result.node = Node(name, backward, parents, result.shape, result.dtype,
@@ -274,12 +274,14 @@ def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Call
         # A NumPy number would promote float32 to float64.
         inputs = tuple(x.item() if isinstance(x, np.number) else x for x in inputs)
         tensors = inputs if any_number else inputs[: len(named)]
-        first = next((x for x in tensors if isinstance(x, Tensor)), None)
-        if first is None:
+        for first in tensors:
+            if isinstance(first, Tensor):
+                break
+        else:
             raise _misfit(name, named, tensors or (None,), 0, None)
-        device, arrays = first.device, []
+        device, dtype, arrays = first.device, first.data.dtype, []
         for index, x in enumerate(tensors):
-            if isinstance(x, Tensor) and x.device is device and x.dtype in (first.dtype, bool):
+            if isinstance(x, Tensor) and x.device is device and x.data.dtype in (dtype, bool):
                 arrays.append(x.data)
             elif x is None and index >= required:
                 arrays.append(None)

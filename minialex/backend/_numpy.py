@@ -197,12 +197,12 @@ class NumpyDevice(Device):
         return np.array(array)
 
     def own(self, array: Any) -> np.ndarray:
-        array = np.asarray(array)  # a reduction gives a NumPy scalar
-        memory: Any = array
+        memory = array = np.asarray(array)  # a reduction gives a NumPy scalar
+        if array.nbytes < SMALL:
+            return array
         while isinstance(memory, np.ndarray):
             memory = memory.base
-        ours = isinstance(memory, Block) or array.nbytes < SMALL
-        return array if ours else self.asarray(array)
+        return array if isinstance(memory, Block) else self.asarray(array)
 
     def synchronize(self) -> None:
         pass  # NumPy returns when the work is done

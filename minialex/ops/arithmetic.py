@@ -7,10 +7,6 @@ __all__ = ["add", "div", "exp", "log", "mean", "mul", "neg", "power", "sub", "su
 Axis = int | tuple[int, ...] | None
 
 
-def _shapes(*operands):
-    return [getattr(operand, "shape", None) for operand in operands]
-
-
 def _fit(g, shape):
     """The gradient of an operand of `shape` that was broadcast to g's shape.
 
@@ -27,28 +23,28 @@ def _fit(g, shape):
 @op(methods=["__add__", "__radd__"])
 def add(xp, a, b):
     """a + b, broadcast.  Keeps nothing.  Built in chapter 02."""
-    shape_a, shape_b = _shapes(a, b)
+    shape_a, shape_b = getattr(a, "shape", None), getattr(b, "shape", None)
     return a + b, lambda gy: (_fit(gy, shape_a), _fit(gy, shape_b))
 
 
 @op(methods=["__sub__", "__rsub__"])
 def sub(xp, a, b):
     """a - b, broadcast.  Keeps nothing.  Built in chapter 02."""
-    shape_a, shape_b = _shapes(a, b)
+    shape_a, shape_b = getattr(a, "shape", None), getattr(b, "shape", None)
     return a - b, lambda gy: (_fit(gy, shape_a), _fit(-gy, shape_b))
 
 
 @op(methods=["__mul__", "__rmul__"])
 def mul(xp, a, b):
     """a * b, broadcast.  Keeps a, b.  Built in chapter 02."""
-    shape_a, shape_b = _shapes(a, b)
+    shape_a, shape_b = getattr(a, "shape", None), getattr(b, "shape", None)
     return a * b, lambda gy: (_fit(gy * b, shape_a), _fit(gy * a, shape_b))
 
 
 @op(methods=["__truediv__", "__rtruediv__"])
 def div(xp, a, b):
     """a / b, broadcast.  Keeps a, b.  Built in chapter 02."""
-    shape_a, shape_b = _shapes(a, b)
+    shape_a, shape_b = getattr(a, "shape", None), getattr(b, "shape", None)
     return a / b, lambda gy: (_fit(gy / b, shape_a), _fit(-gy * a / (b * b), shape_b))
 
 
