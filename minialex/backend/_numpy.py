@@ -22,7 +22,9 @@ __all__ = ["NumpyDevice", "set_threads", "threads"]
 # NumPy keeps small arrays in a cache of its own that is faster than ours; they are not counted.
 SMALL = 1024
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
-SPARE = 2**28  # bytes of free blocks that are always kept: small networks never wait for memory
+# A free block may be so many times too large: a full-size step then takes 2.2 GB instead of 2.5.
+FIT = 4
+SPARE = 2**26  # bytes of free blocks that are always kept: small networks never wait for memory
 
 
 class Block:
@@ -89,11 +91,11 @@ class Pool:
         self.peak = max(self.peak, self.used)
 
     def _take(self, size: int) -> np.ndarray | None:
-        """A free block of this size, the one used last; None if there is none."""
-        blocks = self._free.get(size)
-        if blocks:
-            self._free_bytes -= size
-            return blocks.pop()
+        """The free block that fits best, the one used last; None if there is none."""
+        for fitting in [size] if self._free.get(size) else sorted(self._free):
+            if size <= fitting <= FIT * size and self._free[fitting]:
+                self._free_bytes -= fitting
+                return self._free[fitting].pop()
         # A new block is needed. Of the free ones, keep as much as a quarter of the highest use.
         excess = self.used + self._free_bytes - 1.25 * self.peak - SPARE
         for old, blocks in self._free.items():
