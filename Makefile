@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Two installations into one environment at a time would disturb each other.
 .NOTPARALLEL:
-.PHONY: help demo test lint notebooks bench clean
+.PHONY: help demo test lint notebooks bench compare clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -36,8 +36,11 @@ notebooks: $(VENV)/.has-notebooks ## open the chapters in a browser
 bench: $(VENV)/.has-minialex ## measure this machine
 	$(BIN)/minialex bench $(ARGS)
 
+compare: $(VENV)/.has-minialex $(VENV)-pytorch/.made ## put a training step beside PyTorch's
+	$(BIN)/python benchmarks/against_pytorch.py --torch-python $(VENV)-pytorch/bin/python $(ARGS)
+
 clean: ## remove the environment, caches and build products; runs/ and data/ stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-pytorch build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov
 	find minialex tests notebooks benchmarks data -name __pycache__ -prune -exec rm -rf {} + \
 		2>/dev/null || true
 
@@ -45,6 +48,13 @@ clean: ## remove the environment, caches and build products; runs/ and data/ sta
 $(VENV)/.has-%: $(VENV)/.made setup.cfg pyproject.toml
 	@echo 'Installing minialex into $(VENV) (only once, takes a minute) ...'
 	@$(BIN)/python -m pip install --quiet --editable '.$(subst [minialex],,[$*])'
+	@touch $@
+
+# PyTorch is no dependency; it gets an environment of its own.
+$(VENV)-pytorch/.made: $(VENV)/.made
+	@echo 'Installing PyTorch into $(VENV)-pytorch (only once, may be large) ...'
+	@$(PYTHON) -m venv $(VENV)-pytorch
+	@$(VENV)-pytorch/bin/python -m pip install --quiet torch numpy
 	@touch $@
 
 # Each check is one line that says what to do: a fresh machine often lacks one of the three.

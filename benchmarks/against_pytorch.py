@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ class Minialex:
 # PyTorch
 
 
-def torch_network(weights: dict[str, np.ndarray], dropout: bool) -> Any:
+def torch_network(weights: Mapping[str, np.ndarray], dropout: bool) -> Any:
     """The same network in PyTorch, with minialex's weights."""
     import torch
     from torch import nn
@@ -119,29 +120,27 @@ def torch_network(weights: dict[str, np.ndarray], dropout: bool) -> Any:
     return net
 
 
-def in_torch_order(arrays: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+def in_torch_order(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(weight, bias) of each layer, both columns joined, in PyTorch's layout."""
     def joined(layer: str, kind: str) -> np.ndarray:
         return np.concatenate([arrays[f"columns.{i}.{layer}.{kind}"] for i in (0, 1)], axis=-1)
 
-    result = []
     for layer in ("conv1", "conv2", "conv3", "conv4", "conv5"):
-        result.append((joined(layer, "weight").transpose(3, 2, 0, 1), joined(layer, "bias")))
+        yield joined(layer, "weight").transpose(3, 2, 0, 1), joined(layer, "bias")
     # fc6 sees (H, W, C) in minialex and (C, H, W) in PyTorch.
     fc6 = joined("fc6", "weight").reshape(6, 6, 256, -1).transpose(2, 0, 1, 3).reshape(9216, -1)
-    result.append((fc6.T, joined("fc6", "bias")))
-    result.append((joined("fc7", "weight").T, joined("fc7", "bias")))
-    result.append((arrays["fc8.weight"].T, arrays["fc8.bias"]))
-    return result
+    yield fc6.T, joined("fc6", "bias")
+    yield joined("fc7", "weight").T, joined("fc7", "bias")
+    yield arrays["fc8.weight"].T, arrays["fc8.bias"]
 
 
 class Torch:
-    def __init__(self, variant: str, batch: int, threads: int, weights: dict[str, np.ndarray],
+    def __init__(self, variant: str, batch: int, threads: int, weights: str,
                  dropout: bool = True) -> None:
         import torch
 
         torch.set_num_threads(threads)
-        self.net = torch_network(weights, dropout)
+        self.net = torch_network(np.load(weights), dropout)  # read one by one: memory is measured
         images, labels = images_and_labels(batch)
         self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
         self.labels = torch.from_numpy(labels)
@@ -179,9 +178,8 @@ class Torch:
 
 def worker(variant: str, batch: int, threads: int, weights: str) -> None:
     """Answer each line on standard input ("step" or "forward") with the seconds it took."""
-    arrays = dict(np.load(weights))
     job = (Minialex(batch, threads) if variant == "minialex"
-           else Torch(variant, batch, threads, arrays))
+           else Torch(variant, batch, threads, weights))
     print("ready", flush=True)
     for line in sys.stdin:
         began = time.perf_counter()
@@ -193,7 +191,7 @@ def worker(variant: str, batch: int, threads: int, weights: str) -> None:
 
 def compare_gradients(weights: str, batch: int, threads: int) -> None:
     """Print the loss of PyTorch and write its gradients beside the weights (in its process)."""
-    job = Torch("eager", batch, threads, dict(np.load(weights)), dropout=False)
+    job = Torch("eager", batch, threads, weights, dropout=False)
     loss = job.forward()
     flat = {f"{kind}{i}": array for i, pair in enumerate(job.gradients())
             for kind, array in zip(("weight", "bias"), pair, strict=True)}
