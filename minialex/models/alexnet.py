@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import nn, ops
 from ..backend import Device
+from ..ops.common import padding
 from ..tensor import Tensor
 
 __all__ = ["AlexNet", "Column", "LayerCount", "exchange"]
@@ -165,8 +166,8 @@ class AlexNet(nn.Module):
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
             layer = getattr(a, name)
             kernel, *_, maps = layer.weight.shape
-            side = (side + layer.pad[0] + layer.pad[1] - kernel) // layer.stride + 1 if isinstance(
-                layer.pad, tuple) else (side + 2 * layer.pad - kernel) // layer.stride + 1
+            above, below, *_ = padding(name, layer.pad)
+            side = (side + above + below - kernel) // layer.stride + 1
             rows.append(LayerCount(name, (side, side, 2 * maps),
                                    *_size(2 * [layer], positions=side * side)))
             if name in ("conv1", "conv2", "conv5"):

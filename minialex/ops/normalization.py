@@ -10,7 +10,7 @@ def _channel_sum(xp, a, b, size):
     """Sum of a * b over the `size` channels around each channel; outside there are zeros.
 
     A gap of zeros between the pixels lets a window slide over all of them as one long row: few
-    long additions instead of many of C numbers (measured 2 to 4 times faster for C = 12 to 128).
+    long additions instead of many of C numbers (measured 1.7 to 2.4 times faster for C = 12 to 128).
     """
     half, c = size // 2, a.shape[-1]
     padded = xp.zeros((*a.shape[:-1], c + 2 * half), a.dtype)
@@ -24,7 +24,7 @@ def _channel_sum(xp, a, b, size):
 
 
 def _power(xp, s, beta):
-    """s ** beta, in place; 3/4 by two square roots, many times faster than a general power."""
+    """s ** beta, in place; 3/4 by two square roots, a vector instruction of every processor."""
     if beta != 0.75:
         return xp.power(s, beta, out=s)
     root = xp.sqrt(s, out=xp.empty(s.shape, s.dtype))
