@@ -107,7 +107,7 @@ class Tensor:
         """Add d(self)/d(leaf) to the `grad` of every leaf that requires a gradient.
 
         gradient: d(final result)/d(self), of self's shape; may be left out for a single number.
-        The tape is used up: the second call raises RuntimeError. Paper: none; chapter 02.
+        The tape is used up: the second call raises RuntimeError. Built in chapter 02.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: nothing was recorded for this tensor; it was made under "
@@ -271,8 +271,6 @@ def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Call
         if options and not options.keys().isdisjoint(named):  # linear(x, w, b=b)
             bound = signature.bind(None, *inputs, **options)
             inputs, options = bound.args[1:], bound.kwargs
-        # A NumPy number would promote float32 to float64.
-        inputs = tuple(x.item() if isinstance(x, np.number) else x for x in inputs)
         tensors = inputs if any_number else inputs[: len(named)]
         for first in tensors:
             if isinstance(first, Tensor):
@@ -285,8 +283,9 @@ def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Call
                 arrays.append(x.data)
             elif x is None and index >= required:
                 arrays.append(None)
-            elif methods and isinstance(x, (int, float)):
-                arrays.append(x)
+            elif methods and isinstance(x, (int, float, np.number)):
+                # A NumPy number would promote float32 to float64.
+                arrays.append(x.item() if isinstance(x, np.number) else x)
             else:
                 raise _misfit(name, named, tensors, index, first)
         with device:

@@ -122,20 +122,15 @@ class NumpyNamespace(Namespace):
         super().__init__(np)
         self.empty = pool.empty
 
-    def over_batch(self, fn: Work, n: int, scratch_bytes: int) -> tuple | None:
+    def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
         """As in Namespace, but threads share out the slices, each taking the next when it is free.
 
         The slices do not depend on the number of threads, and sums are made in slice order: so
-        the result has the same bits with any number of threads.
+        over_batch gives the same bits with any number of threads.
         """
-        slices = list(self._slices(n, scratch_bytes))
-        total = None
         with _one_blas_thread():
             parallel = threads() > 1 and len(slices) > 1
-            run = _executor(threads()).map if parallel else map
-            for result in run(fn, slices):  # in the order of the slices
-                total = self._sum(total, result)
-        return total
+            yield from (_executor(threads()).map if parallel else map)(fn, slices)
 
 
 _threads = 0  # 0: as many as there are cores

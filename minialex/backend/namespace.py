@@ -44,9 +44,13 @@ class Namespace:
         sums do not depend on timing.
         """
         total = None
-        for part in self._slices(n, scratch_bytes):
-            total = self._sum(total, fn(part))
+        for result in self._each(fn, list(self._slices(n, scratch_bytes))):
+            total = self._sum(total, result)
         return total
+
+    def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
+        """What `fn` returns for each slice, in the order of the slices."""
+        return map(fn, slices)
 
     def _slices(self, n: int, scratch_bytes: int) -> Iterator[slice]:
         least = self.pieces if n * scratch_bytes >= 2**19 else 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import nn, ops
 from ..backend import Device
-from ..ops.common import padding
+from ..ops.common import output_size, padding
 from ..tensor import Tensor
 
 __all__ = ["AlexNet", "Column", "LayerCount", "exchange"]
@@ -37,9 +37,15 @@ def _start(init: str, layer: str) -> dict[str, Any]:
     return {"std": 0.01, "bias": bias}
 
 
+def _convolved(layer: nn.Conv2d, side: int) -> int:
+    """Rows that a convolution makes of `side` rows."""
+    kernel, pad = layer.weight.shape[:2], padding("conv2d", layer.pad)
+    return output_size("conv2d", (side, side), kernel, layer.stride, pad)[0]
+
+
 def _pooled(side: int) -> int:
     """Rows after max-pooling with size 3, stride 2."""
-    return (side - 3) // 2 + 1
+    return output_size("max_pool2d", (side, side), (3, 3), 2)[0]
 
 
 class Column(nn.Module):
@@ -64,17 +70,15 @@ class Column(nn.Module):
             end = -(image_size - 11) % 4
             self.conv1 = conv("conv1", channels, c1, 11, stride=4, pad=(0, end, 0, end))
             self.conv2 = conv("conv2", c1, c2, 5, pad=2)
-            side = (image_size + end - 11) // 4 + 1
         else:  # Not 2012: smaller kernels, and no stride, so that three poolings fit.
             self.conv1 = conv("conv1", channels, c1, 5)
             self.conv2 = conv("conv2", c1, c2, 3, pad=1)
-            side = image_size - 4
         self.conv3 = conv("conv3", 2 * c2, c3, 3, pad=1)
         self.conv4 = conv("conv4", c3, c4, 3, pad=1)
         self.conv5 = conv("conv5", c4, c5, 3, pad=1)
         self.norm = nn.LocalResponseNorm(size=5, k=2.0, alpha=1e-4, beta=0.75)  # section 3.3
         self.pool = nn.MaxPool2d(size=3, stride=2)  # section 3.4
-        last = _pooled(_pooled(_pooled(side)))
+        last = _pooled(_pooled(_pooled(_convolved(self.conv1, image_size))))
         self.fc6 = linear("fc6", 2 * last * last * c5, fc)
         self.fc7 = linear("fc7", 2 * fc, fc)
         self.drop6, self.drop7 = (nn.Dropout(0.5, rng=child) for child in rng.spawn(2))
@@ -165,10 +169,8 @@ class AlexNet(nn.Module):
         a, side, rows = self.columns[0], self.image_size, []
         for name in ("conv1", "conv2", "conv3", "conv4", "conv5"):
             layer = getattr(a, name)
-            kernel, *_, maps = layer.weight.shape
-            above, below, *_ = padding(name, layer.pad)
-            side = (side + above + below - kernel) // layer.stride + 1
-            rows.append(LayerCount(name, (side, side, 2 * maps),
+            side = _convolved(layer, side)
+            rows.append(LayerCount(name, (side, side, 2 * layer.weight.shape[3]),
                                    *_size(2 * [layer], positions=side * side)))
             if name in ("conv1", "conv2", "conv5"):
                 side = _pooled(side)

@@ -24,7 +24,6 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     kernels = w.reshape(k, o)  # (KH, KW, CG, O) -> (KH * KW * CG, O): one column per kernel
     y = xp.empty((x.shape[0], oh, ow, o), x.dtype)
     scratch_bytes = oh * ow * k * x.itemsize
-
     split = [(slice(g * cg, (g + 1) * cg), slice(g * og, (g + 1) * og)) for g in range(groups)]
 
     def forward(part):

@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from .. import backend, ops, optim
+from ..training import suggest
 from .setup import SIZES, build, choose_devices
 
 __all__ = ["bench"]
@@ -23,9 +24,9 @@ def bench(options: argparse.Namespace) -> int:
         backend.set_threads(options.threads)
     devices, why = choose_devices(options.devices)
     print(f"devices   {devices[0]} and {devices[1]}: {why}; {backend.threads()} threads")
-    channels, small = (3 if options.model == "alexnet" else 1), options.model != "alexnet"
-    net = build(options.model, devices, 10 if small else 1000, channels,
-                0.25 if small else 1.0, "he" if small else "run145", 0)
+    classes, channels = (1000, 3) if options.model == "alexnet" else (10, 1)
+    recipe = suggest(options.model, options.batch)
+    net = build(options.model, devices, classes, channels, recipe.width, recipe.init, 0)
     optimizer = optim.SGD(net.named_parameters(), 1e-4)
     rng, size = np.random.default_rng(0), SIZES[options.model]
     images = rng.standard_normal((options.batch, size, size, channels), np.float32)

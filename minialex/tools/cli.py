@@ -8,10 +8,9 @@ import warnings
 from collections.abc import Sequence
 
 from .. import __version__
+from .setup import SIZES
 
 __all__ = ["main"]
-
-MODELS = ("alexnet-small", "alexnet", "lenet5")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +57,7 @@ def _add_train(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         description="Train a network and write a folder with its log, weights and pictures. "
                     "Without options: the small AlexNet on 10,000 pictures of clothes, "
                     "about 3 minutes on two cores.")
-    train.add_argument("--model", choices=MODELS, default="alexnet-small",
+    train.add_argument("--model", choices=tuple(SIZES), default="alexnet-small",
                        help="alexnet-small: the same two columns for 28x28 images, a quarter as "
                             "wide; alexnet: the full network of 2012 (default: %(default)s)")
     train.add_argument("--data", default="fashion-mnist", metavar="NAME|FOLDER",
@@ -84,7 +83,7 @@ def _add_bench(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     bench = commands.add_parser(
         "bench", parents=[common], help="measure a training step on this machine",
         description="Time the training step of a network, part by part.")
-    bench.add_argument("--model", choices=MODELS, default="alexnet",
+    bench.add_argument("--model", choices=tuple(SIZES), default="alexnet",
                        help="which network (default: %(default)s)")
     bench.add_argument("--batch", type=int, default=128, metavar="N",
                        help="images in a step (default: %(default)s)")

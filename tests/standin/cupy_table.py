@@ -4,7 +4,7 @@ import functools
 import json
 from pathlib import Path
 
-__all__ = ["PATH", "VERSION", "complaint", "names"]
+__all__ = ["PATH", "VERSION", "complaint", "missing", "names"]
 
 PATH = Path(__file__).with_name("cupy-14.2.json")
 UFUNC = "*operands, out=, dtype=, casting="
@@ -40,6 +40,13 @@ def complaint(name, positional=0, keywords=()):
     positional: how many arguments come without a name; None if that is not known.
     """
     return _complaint(name, positional, tuple(keywords))
+
+
+def missing(name, hint=""):
+    """What to raise for a name that the stand-in lacks: CuPy has it, or it has not either."""
+    if name in names():
+        return NotImplementedError(f"the stand-in does not imitate cupy.{name}{hint}")
+    return AttributeError(complaint(name))
 
 
 @functools.cache

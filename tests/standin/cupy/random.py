@@ -15,10 +15,7 @@ __all__ = ["Generator", "default_rng"]
 
 
 def __getattr__(name: str) -> Any:
-    full = f"random.{name}"
-    if full in cupy_table.names():
-        raise NotImplementedError(f"the stand-in does not imitate cupy.{full}: draw on the host")
-    raise AttributeError(cupy_table.complaint(full))
+    raise cupy_table.missing(f"random.{name}", ": draw on the host")
 
 
 class Generator:

@@ -15,10 +15,7 @@ __all__ = ["Device", "Event", "MemoryPool", "Stream", "get_current_stream", "get
 
 
 def __getattr__(name: str) -> Any:
-    full = f"cuda.{name}"
-    if full in cupy_table.names():
-        raise NotImplementedError(f"the stand-in does not imitate cupy.{full}")
-    raise AttributeError(cupy_table.complaint(full))
+    raise cupy_table.missing(f"cuda.{name}")
 
 
 def is_available() -> bool:

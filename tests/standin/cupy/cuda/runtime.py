@@ -16,10 +16,7 @@ MEMORY = 2**40  # bytes: what memory a GPU really has is not imitated, only limi
 
 
 def __getattr__(name: str) -> Any:
-    full = f"cuda.runtime.{name}"
-    if full in cupy_table.names():
-        raise NotImplementedError(f"the stand-in does not imitate cupy.{full}")
-    raise AttributeError(cupy_table.complaint(full))
+    raise cupy_table.missing(f"cuda.runtime.{name}")
 
 
 def getDeviceCount() -> int:
