@@ -13,13 +13,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Two installations into one environment at a time would disturb each other.
 .NOTPARALLEL:
-.PHONY: help demo test lint notebooks bench compare clean
+.PHONY: help demo test lint notebooks check-notebooks bench compare clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1:\2/p' $(MAKEFILE_LIST) | \
-		while IFS=: read -r target text; do printf '  %-12s%s\n' $$target "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1:\2/p' $(MAKEFILE_LIST) | \
+		while IFS=: read -r target text; do printf '  %-17s%s\n' $$target "$$text"; done
 
 demo: $(VENV)/.has-minialex ## train a small two-column AlexNet and draw what it learnt
 	$(BIN)/minialex train $(ARGS)
@@ -32,6 +32,9 @@ lint: $(VENV)/.has-dev ## check the style of the code
 
 notebooks: $(VENV)/.has-notebooks ## open the chapters in a browser
 	$(BIN)/python -m jupyter lab notebooks $(ARGS)
+
+check-notebooks: $(VENV)/.has-notebooks ## execute every chapter and fail on any error
+	$(BIN)/python notebooks/execute.py --check $(ARGS)
 
 bench: $(VENV)/.has-minialex ## measure this machine
 	$(BIN)/minialex bench $(ARGS)

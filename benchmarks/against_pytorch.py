@@ -1,13 +1,13 @@
-"""One training step of the AlexNet of 2012 in minialex and in PyTorch, side by side.
+"""One training step in minialex and in PyTorch, side by side: AlexNet of 2012, or LeNet-5.
 
-    python benchmarks/against_pytorch.py [--batch 128] [--rounds 5] [--json FILE]
+    python benchmarks/against_pytorch.py [--model alexnet] [--batch 128] [--rounds 5] [--json FILE]
 
-Both train the same network (227x227, 1000 classes, LRN within each column, dropout, momentum and
-weight decay) from the same weights on the same images. First losses and gradients are compared,
-without dropout. Then steps are timed in turn, A B C A B C ..., each in a process of its own that
-sleeps between its turns, because a shared machine is never equally fast for long; what counts are
-the medians and their ratios. Run it with a Python that has minialex; name one that has PyTorch with
---torch-python (default: this one).
+Both train the same network (AlexNet: 227x227, 1000 classes, LRN within each column, dropout) with
+momentum and weight decay, from the same weights on the same images. First losses and gradients are
+compared, without dropout. Then steps are timed in turn, A B C A B C ..., each in a process of its
+own that sleeps between its turns, because a shared machine is never equally fast for long; what
+counts are the medians and their ratios. Run it with a Python that has minialex; name one that has
+PyTorch with --torch-python (default: this one).
 """
 
 from __future__ import annotations
@@ -29,22 +29,26 @@ import numpy as np
 
 VARIANTS = ("minialex", "eager", "channels_last", "compiled")
 SEED = 0
-SIZE, CLASSES = 227, 1000
+SHAPES = {"alexnet": (227, 227, 3), "lenet5": (28, 28, 1)}
+CLASSES = {"alexnet": 1000, "lenet5": 10}
 CHECKED = 2  # images for the comparison: few, or rounding turns over some ReLU near 0
 
 
-def images_and_labels(batch: int) -> tuple[np.ndarray, np.ndarray]:
+def images_and_labels(model: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(SEED)
-    return (70 * rng.standard_normal((batch, SIZE, SIZE, 3), np.float32),
-            rng.integers(0, CLASSES, batch))
+    images = rng.standard_normal((batch, *SHAPES[model]), np.float32)
+    return ((70 * images if model == "alexnet" else images),
+            rng.integers(0, CLASSES[model], batch))
 
 
 # minialex
 
 
-def minialex_network(dropout: bool) -> Any:
+def minialex_network(model: str, dropout: bool) -> Any:
     from minialex import models
 
+    if model == "lenet5":
+        return models.LeNet5()
     net = models.AlexNet(devices=("cpu:0", "cpu:1"))
     if not dropout:
         for column in net.columns:
@@ -53,13 +57,13 @@ def minialex_network(dropout: bool) -> Any:
 
 
 class Minialex:
-    def __init__(self, batch: int, threads: int, dropout: bool = True) -> None:
+    def __init__(self, model: str, batch: int, threads: int, dropout: bool = True) -> None:
         from minialex import backend, optim
 
         backend.set_threads(threads)
-        self.net = minialex_network(dropout)
+        self.net = minialex_network(model, dropout)
         self.optimizer = optim.SGD(self.net.named_parameters(), lr=1e-4)
-        self.images, self.labels = images_and_labels(batch)
+        self.images, self.labels = images_and_labels(model, batch)
 
     def forward(self) -> float:
         from minialex import no_grad, ops
@@ -87,7 +91,7 @@ class Minialex:
 # PyTorch
 
 
-def torch_network(weights: Mapping[str, np.ndarray], dropout: bool) -> Any:
+def torch_network(model: str, weights: Mapping[str, np.ndarray], dropout: bool) -> Any:
     """The same network in PyTorch, with minialex's weights."""
     import torch
     from torch import nn
@@ -103,6 +107,10 @@ def torch_network(weights: Mapping[str, np.ndarray], dropout: bool) -> Any:
 
     p = 0.5 if dropout else 0.0
     net = nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(),
+        nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10),
+    ) if model == "lenet5" else nn.Sequential(
         nn.Conv2d(3, 96, 11, stride=4), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
         nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
         nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(),
@@ -111,17 +119,27 @@ def torch_network(weights: Mapping[str, np.ndarray], dropout: bool) -> Any:
         nn.Flatten(),
         nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(p),
         nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(p),
-        nn.Linear(4096, CLASSES))
+        nn.Linear(4096, 1000))
     layers = [layer for layer in net if isinstance(layer, (nn.Conv2d, nn.Linear))]
     with torch.no_grad():
-        for layer, (weight, bias) in zip(layers, in_torch_order(weights), strict=True):
+        for layer, (weight, bias) in zip(layers, in_torch_order(model, weights), strict=True):
             layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
             layer.bias.copy_(torch.from_numpy(bias))
     return net
 
 
-def in_torch_order(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def in_torch_order(model: str, arrays: Mapping[str, np.ndarray],
+                   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(weight, bias) of each layer, both columns joined, in PyTorch's layout."""
+    if model == "lenet5":
+        for layer in ("c1", "c3"):
+            yield arrays[f"{layer}.weight"].transpose(3, 2, 0, 1), arrays[f"{layer}.bias"]
+        c5 = arrays["c5.weight"].reshape(5, 5, 16, -1).transpose(2, 0, 1, 3).reshape(400, -1)
+        yield c5.T, arrays["c5.bias"]
+        for layer in ("f6", "output"):
+            yield arrays[f"{layer}.weight"].T, arrays[f"{layer}.bias"]
+        return
+
     def joined(layer: str, kind: str) -> np.ndarray:
         return np.concatenate([arrays[f"columns.{i}.{layer}.{kind}"] for i in (0, 1)], axis=-1)
 
@@ -135,13 +153,14 @@ def in_torch_order(arrays: Mapping[str, np.ndarray]) -> Iterator[tuple[np.ndarra
 
 
 class Torch:
-    def __init__(self, variant: str, batch: int, threads: int, weights: str,
+    def __init__(self, variant: str, model: str, batch: int, threads: int, weights: str,
                  dropout: bool = True) -> None:
         import torch
 
         torch.set_num_threads(threads)
-        self.net = torch_network(np.load(weights), dropout)  # read one by one: memory is measured
-        images, labels = images_and_labels(batch)
+        # Weights are read one by one, because memory is measured.
+        self.net = torch_network(model, np.load(weights), dropout)
+        images, labels = images_and_labels(model, batch)
         self.images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
         self.labels = torch.from_numpy(labels)
         if variant in ("channels_last", "compiled"):
@@ -176,10 +195,10 @@ class Torch:
 # The processes
 
 
-def worker(variant: str, batch: int, threads: int, weights: str) -> None:
+def worker(variant: str, model: str, batch: int, threads: int, weights: str) -> None:
     """Answer each line on standard input ("step" or "forward") with the seconds it took."""
-    job = (Minialex(batch, threads) if variant == "minialex"
-           else Torch(variant, batch, threads, weights))
+    job = (Minialex(model, batch, threads) if variant == "minialex"
+           else Torch(variant, model, batch, threads, weights))
     print("ready", flush=True)
     for line in sys.stdin:
         began = time.perf_counter()
@@ -189,24 +208,24 @@ def worker(variant: str, batch: int, threads: int, weights: str) -> None:
         print(json.dumps({"seconds": seconds, "peak_gb": peak}), flush=True)
 
 
-def compare_gradients(weights: str, batch: int, threads: int) -> None:
+def compare_gradients(model: str, weights: str, batch: int, threads: int) -> None:
     """Print the loss of PyTorch and write its gradients beside the weights (in its process)."""
-    job = Torch("eager", batch, threads, weights, dropout=False)
+    job = Torch("eager", model, batch, threads, weights, dropout=False)
     loss = job.forward()
     flat = {f"{kind}{i}": array for i, pair in enumerate(job.gradients())
             for kind, array in zip(("weight", "bias"), pair, strict=True)}
     np.savez(weights + ".gradients.npz", loss=loss, **flat)
 
 
-def agreement(folder: Path, torch_python: str, threads: int) -> tuple[float, float]:
+def agreement(folder: Path, model: str, torch_python: str, threads: int) -> tuple[float, float]:
     """Worst relative difference of the losses and of the gradients, without dropout."""
-    job = Minialex(CHECKED, threads, dropout=False)
+    job = Minialex(model, CHECKED, threads, dropout=False)
     weights = str(folder / "weights.npz")
     np.savez(weights, **job.net.state())
-    subprocess.run([torch_python, __file__, "--gradients-of", weights, "--threads", str(threads)],
-                   check=True)
+    subprocess.run([torch_python, __file__, "--gradients-of", weights, "--model", model,
+                    "--threads", str(threads)], check=True)
     theirs = np.load(weights + ".gradients.npz")
-    ours = in_torch_order(job.gradients())
+    ours = in_torch_order(model, job.gradients())
     worst = 0.0
     for i, pair in enumerate(ours):
         for kind, gradient in zip(("weight", "bias"), pair, strict=True):
@@ -222,7 +241,8 @@ class Process:
     def __init__(self, python: str, variant: str, options: argparse.Namespace, weights: str):
         self.process = subprocess.Popen(
             [python, __file__, "--worker", variant, "--weights", weights,
-             "--batch", str(options.batch), "--threads", str(options.threads)],
+             "--model", options.model, "--batch", str(options.batch),
+             "--threads", str(options.threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self._line() != "ready":
             raise RuntimeError(f"{variant} did not start")
@@ -238,6 +258,7 @@ class Process:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=tuple(SHAPES), default="alexnet")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
@@ -249,18 +270,18 @@ def main() -> None:
     parser.add_argument("--gradients-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.gradients_of:
-        compare_gradients(options.gradients_of, CHECKED, options.threads)
+        compare_gradients(options.model, options.gradients_of, CHECKED, options.threads)
     elif options.worker:
-        worker(options.worker, options.batch, options.threads, options.weights)
+        worker(options.worker, options.model, options.batch, options.threads, options.weights)
     else:
         with tempfile.TemporaryDirectory() as folder:
             report(Path(folder), options)
 
 
 def report(folder: Path, options: argparse.Namespace) -> None:
-    loss, gradient = agreement(folder, options.torch_python, options.threads)
-    print(f"{platform.machine()}, {options.threads} threads, batch {options.batch}, "
-          f"Python {platform.python_version()}, NumPy {np.__version__}")
+    loss, gradient = agreement(folder, options.model, options.torch_python, options.threads)
+    print(f"{platform.machine()}, {options.threads} threads, {options.model}, batch "
+          f"{options.batch}, Python {platform.python_version()}, NumPy {np.__version__}")
     print(f"agreement without dropout: loss {loss:.1e}, gradients {gradient:.1e} "
           "(relative to the largest of each layer)", flush=True)
     processes = {
@@ -280,11 +301,12 @@ def report(folder: Path, options: argparse.Namespace) -> None:
         for name, seconds in times.items():
             results[name][what] = seconds
     base = results.get("eager", results["minialex"])
-    print(f"{'':14} {'step s':>8} {'of eager':>9} {'forward s':>10} {'of eager':>9} {'peak GB':>8}")
+    print(f"{'':14} {'step ms':>9} {'of eager':>9} {'forward ms':>11} {'of eager':>9} "
+          f"{'peak GB':>8}")
     for name, result in results.items():
         step, forward = (statistics.median(result[what]) for what in ("step", "forward"))
-        print(f"{name:14} {step:8.2f} {step / statistics.median(base['step']):9.2f} "
-              f"{forward:10.2f} {forward / statistics.median(base['forward']):9.2f} "
+        print(f"{name:14} {1000 * step:9.1f} {step / statistics.median(base['step']):9.2f} "
+              f"{1000 * forward:11.1f} {forward / statistics.median(base['forward']):9.2f} "
               f"{result['peak_gb']:8.2f}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")

@@ -26,6 +26,7 @@ class SGD:
     parameters: tensors, or a dict of them by name (`net.named_parameters()`).
     rules: {name pattern: multipliers of "lr" and "weight_decay"}; the first that fits counts. A
     rate of 0 freezes a parameter. Names are those of `nn.Parameter`; a plain tensor has none.
+    `self.rules` has one for each parameter, and may be changed between steps.
     """
 
     def __init__(self, parameters: Iterable[Tensor] | Mapping[str, Tensor], lr: float = 0.01,
@@ -43,9 +44,9 @@ class SGD:
             raise ValueError("SGD: there are no parameters; pass net.parameters()")
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.parameters = dict(parameters)
-        self._rules = {name: next((rule for pattern, rule in rules.items()
-                                   if fnmatch.fnmatchcase(name, pattern)), {})
-                       for name in self.parameters}
+        self.rules = {name: dict(next((rule for pattern, rule in rules.items()
+                                       if fnmatch.fnmatchcase(name, pattern)), {}))
+                      for name in self.parameters}
         self.velocities = {name: Tensor(np.zeros(p.shape, p.dtype), p.device)
                            for name, p in self.parameters.items()}
 
@@ -55,7 +56,7 @@ class SGD:
         A parameter without a gradient, or with a rate of 0, is left alone.
         """
         for name, p in self.parameters.items():
-            rule = self._rules[name]
+            rule = self.rules[name]
             lr, decay = self.lr * rule.get("lr", 1), self.weight_decay * rule.get("weight_decay", 1)
             if p.grad is not None and lr > 0:
                 with p.device:

@@ -1,9 +1,9 @@
-"""SGD by the paper's rule, against steps worked out in plain Python; and the schedules."""
+"""SGD by the paper's rule, against steps worked out in plain Python."""
 
 import numpy as np
 import pytest
 
-from minialex import Tensor, backend, nn, ops, optim, training
+from minialex import Tensor, backend, nn, ops, optim
 
 pytestmark = pytest.mark.ch04
 
@@ -105,6 +105,19 @@ def test_rate_0_freezes(device):
         optimizer.step()
     assert frozen.item() == 1 and free.item() < 1
     assert optimizer.state()["conv1"] == 0.5
+
+
+def test_rules_are_one_for_each_parameter_and_may_be_changed(device):
+    """Between steps, as schedules do; the given patterns stay as they are."""
+    rules = {"*bias": {"lr": 2.0}}
+    parameters = {name: weight([1.0], device, 1.0) for name in ("a.bias", "b.bias", "a.weight")}
+    optimizer = optim.SGD(parameters, lr=0.1, weight_decay=0, rules=rules)
+    assert optimizer.rules == {"a.bias": {"lr": 2.0}, "b.bias": {"lr": 2.0}, "a.weight": {}}
+    optimizer.rules["a.bias"]["lr"] = 5.0
+    optimizer.rules["a.weight"]["lr"] = 0.0
+    optimizer.step()
+    assert [p.item() for p in parameters.values()] == pytest.approx([0.5, 0.8, 1.0])
+    assert rules == {"*bias": {"lr": 2.0}}
 
 
 def test_parameter_without_a_gradient_is_left_alone(device):
@@ -230,43 +243,3 @@ def test_no_parameters():
     for nothing in [], {}, iter(()):
         with pytest.raises(ValueError, match=r"SGD: there are no parameters; pass net\.param"):
             optim.SGD(nothing)
-
-
-# Schedules
-
-
-@pytest.fixture
-def optimizer(device):
-    return optim.SGD([weight([1.0], device)], lr=0.1)
-
-
-def test_step_schedule(optimizer):
-    schedule = training.StepSchedule(optimizer, epochs=[4, 2], factor=0.1)
-    rates = []
-    for epoch in range(1, 6):
-        rates.append(optimizer.lr)
-        schedule.epoch_done(epoch, 0.5)
-    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
-
-
-def test_step_schedule_depends_on_the_epoch_only(optimizer):
-    """A run that goes on from a checkpoint has the rate of one that was never interrupted."""
-    training.StepSchedule(optimizer, epochs=[2, 4]).epoch_done(3, 0.5)
-    assert optimizer.lr == pytest.approx(0.01)
-
-
-def test_plateau_schedule(optimizer):
-    """Two epochs without a new best lower the rate, so far twice; then it stays."""
-    schedule = training.PlateauSchedule(optimizer, patience=2, factor=0.1, falls=2)
-    rates = []
-    for epoch, error in enumerate([0.9, 0.8, 0.8, 0.85, 0.7, 0.7, 0.6, 0.7, 0.7, 0.9, 0.9], 1):
-        schedule.epoch_done(epoch, error)
-        rates.append(round(optimizer.lr, 6))
-    assert rates == 3 * [0.1] + 5 * [0.01] + 3 * [0.001]
-
-
-def test_plateau_schedule_lowers_the_rate_three_times_as_in_2012(optimizer):
-    schedule = training.PlateauSchedule(optimizer)
-    for epoch in range(1, 30):
-        schedule.epoch_done(epoch, 0.5)
-    assert optimizer.lr == pytest.approx(0.0001)

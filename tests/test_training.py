@@ -1,13 +1,16 @@
-"""Training steps, evaluation, checkpoints, and the settings of a run."""
+"""Training steps, evaluation, checkpoints, and the plateau on which runs may stay."""
 
 import errno
 import itertools
 import json
 import os
+import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from minialex import Tensor, backend, models, nn, ops, optim
 from minialex.datasets import Batch, ImageSet, Preparation, batches
@@ -15,14 +18,15 @@ from minialex.training import (
     CheckpointError,
     DivergedError,
     Step,
+    entropy,
     evaluate,
     load_checkpoint,
+    plateau,
     ranks,
     save_checkpoint,
-    suggest,
     train_steps,
 )
-from minialex.training.checkpoint import replacing, save_arrays
+from minialex.training.checkpoint import load_newest, replacing, save_arrays, save_newest
 
 pytestmark = pytest.mark.ch11
 
@@ -72,7 +76,7 @@ def grey(rng):
 
 def epoch(data, number=1, first=0):
     """Four batches: 16, 16, 16 and 2 images."""
-    preparation = Preparation(4, data.mean_image(), 1 / 64)
+    preparation = Preparation(4, data.measure().mean, 1 / 64)
     return batches(data, preparation, 16, seed=5, epoch=number, first=first)
 
 
@@ -349,6 +353,15 @@ def foreign(metadata):
     return lambda path: save_file({"weight/hidden.weight": np.zeros(3)}, path, metadata)
 
 
+def flip(after, byte):
+    """One bit, in a byte of `after`, or of the file."""
+    def damage(path):
+        data = bytearray(path.read_bytes())
+        data[byte if not after else data.index(after) + len(after) + byte] ^= 1
+        path.write_bytes(data)
+    return damage
+
+
 @pytest.mark.parametrize(("damage", "message"), [
     (keep(0), "damaged, or not written by minialex"),
     (keep(0.0005), "damaged"),
@@ -358,11 +371,15 @@ def foreign(metadata):
     (foreign(None), "damaged, or not written by minialex"),
     (foreign({"format": "pt"}), "damaged, or not written by minialex"),
     (foreign({"minialex": "{"}), "damaged"),
-    (foreign({"minialex": "[]"}), "does not fit"),
+    (foreign({"minialex": "[]"}), "damaged"),
+    (foreign({"minialex": "{}"}), "does not fit"),
+    (flip(b"", -1), "wrong checksum"),
+    (flip(rb'\"epoch\": 2', -1), "wrong checksum"),
     (lambda path: path.unlink(), "there is no such file"),
     (lambda path: (path.unlink(), path.mkdir()), "there is no such file"),
 ], ids=["empty", "in the length", "in the header", "last byte", "text", "no metadata",
-        "other metadata", "broken metadata", "metadata is a list", "missing", "folder"])
+        "other metadata", "broken metadata", "metadata is a list", "metadata is empty",
+        "bit of a weight", "bit of the progress", "missing", "folder"])
 def test_damaged_file_is_named_and_changes_nothing(device, trained, damage, message):
     _, _, path = trained
     damage(path)
@@ -372,6 +389,18 @@ def test_damaged_file_is_named_and_changes_nothing(device, trained, damage, mess
         load_checkpoint(path, net, optimizer)
     assert message in str(caught.value) and "\n" not in str(caught.value)
     assert state_of(net, optimizer) == before
+
+
+def test_checkpoint_without_a_checksum(device, trained):
+    """As minialex wrote them at first: what is in it counts."""
+    net, optimizer, path = trained
+    with safe_open(path, framework="numpy") as file:
+        about = json.loads(file.metadata()["minialex"])
+    del about["crc32"]
+    save_file(load_file(path), path, {"minialex": json.dumps(about)})
+    other = start(device)
+    assert load_checkpoint(path, *other) == {"epoch": 2, "note": "ä"}
+    assert state_of(*other) == state_of(net, optimizer)
 
 
 def wider(device):
@@ -421,6 +450,154 @@ def test_weights_without_their_run(device, trained):
         load_checkpoint(path, net, optimizer)
 
 
+# The checkpoints of a run
+
+CHECKPOINTS = [f"checkpoint-{steps:09d}.safetensors" for steps in range(5)]
+
+
+@pytest.fixture
+def run(device, grey, tmp_path):
+    """A folder with checkpoints after 0 to 4 steps, the best one after 2; and each state."""
+    net, optimizer = start(device)
+    states = [state_of(net, optimizer)]
+    save_newest(tmp_path, net, optimizer, {"steps": 0})
+    for steps, _ in enumerate(train_steps(net, optimizer, epoch(grey)), 1):
+        save_newest(tmp_path, net, optimizer, {"steps": steps}, best=steps == 2)
+        states.append(state_of(net, optimizer))
+    return tmp_path, states
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_last_two_checkpoints_and_the_best_stay(device, run):
+    folder, states = run
+    assert names(folder) == ["best.safetensors", *CHECKPOINTS[3:]]
+    for name, steps in ("best.safetensors", 2), (CHECKPOINTS[3], 3), (CHECKPOINTS[4], 4):
+        net, optimizer = start(device)
+        assert load_checkpoint(folder / name, net, optimizer) == {"steps": steps}
+        assert state_of(net, optimizer) == states[steps]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_best_checkpoint_is_the_newest_until_the_next(device, tmp_path, monkeypatch, links):
+    """One file with two names, or a copy where the disk knows no links."""
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    net, optimizer = start(device)
+    save_newest(tmp_path, net, optimizer, {"steps": 1}, best=True)
+    best = (tmp_path / "best.safetensors").read_bytes()
+    assert (tmp_path / CHECKPOINTS[1]).read_bytes() == best
+    assert (tmp_path / "best.safetensors").samefile(tmp_path / CHECKPOINTS[1]) == links
+    optimizer.lr = 0.5
+    save_newest(tmp_path, net, optimizer, {"steps": 1})
+    assert (tmp_path / CHECKPOINTS[1]).read_bytes() != best
+    save_newest(tmp_path, net, optimizer, {"steps": 1}, best=True)
+    assert (tmp_path / CHECKPOINTS[1]).read_bytes() == (
+        tmp_path / "best.safetensors").read_bytes() != best
+    assert names(tmp_path) == ["best.safetensors", CHECKPOINTS[1]]
+
+
+def no_links(*_):
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_best_checkpoint_is_there_before_its_epoch_counts_as_done(device, run, monkeypatch):
+    """Else a run that is killed between the two would never make it."""
+    folder, _ = run
+    monkeypatch.setattr(os, "link", ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        save_newest(folder, *start(device), {"steps": 5}, best=True)
+    monkeypatch.undo()
+    assert load_checkpoint(folder / "best.safetensors", *start(device)) == {"steps": 5}
+    assert load_newest(folder, *start(device), print) == {"steps": 4}
+
+
+def goes_back(device, folder, said):
+    net, optimizer = start(device)
+    progress = load_newest(folder, net, optimizer, said.append)
+    return progress["steps"], state_of(net, optimizer)
+
+
+def test_newest_checkpoint_is_taken(device, run):
+    folder, states = run
+    said = []
+    assert goes_back(device, folder, said) == (4, states[4])
+    assert not said and len(names(folder)) == 3
+
+
+@pytest.mark.parametrize("damage", [keep(0), keep(0.5), flip(b"", -1)],
+                         ids=["empty", "half", "one bit"])
+def test_damaged_checkpoint_is_named_and_the_one_before_is_taken(device, run, damage):
+    folder, states = run
+    damage(folder / CHECKPOINTS[4])
+    said = []
+    assert goes_back(device, folder, said) == (3, states[3])
+    assert said == [f"{folder / CHECKPOINTS[4]}: damaged, and removed; going back to "
+                    f"{CHECKPOINTS[3]}"]
+    assert names(folder) == ["best.safetensors", CHECKPOINTS[3]]
+
+
+def test_best_checkpoint_is_the_last_resort(device, run):
+    folder, states = run
+    for name in CHECKPOINTS[3:]:
+        keep(0.5)(folder / name)
+    said = []
+    assert goes_back(device, folder, said) == (2, states[2])
+    assert len(said) == 2 and all(line.endswith("going back to best.safetensors") for line in said)
+
+
+def test_when_all_checkpoints_are_damaged_one_line_says_so(device, run):
+    folder, _ = run
+    for name in names(folder):
+        keep(0.5)(folder / name)
+    said = []
+    with pytest.raises(CheckpointError, match=(
+            rf"\A{folder}: none of its 3 checkpoints can be used; the newest is {folder}/"
+            rf"{CHECKPOINTS[4]}: damaged, or not written by minialex \([^\n]+\Z")):
+        goes_back(device, folder, said)
+    assert not said and len(names(folder)) == 3, "nothing is removed"
+
+
+def test_checkpoints_of_another_network_stay(device, run):
+    folder, _ = run
+    net, optimizer = wider(device)
+    with pytest.raises(CheckpointError, match=r"none of its 3 checkpoints .*does not fit this ne"):
+        load_newest(folder, net, optimizer, print)
+    assert len(names(folder)) == 3
+
+
+def test_folder_without_checkpoints(device, tmp_path):
+    with pytest.raises(CheckpointError, match="there is no checkpoint in it; name the folder of a"):
+        goes_back(device, tmp_path, [])
+
+
+def test_names_are_on_the_disk_before_older_files_go(run, device, monkeypatch):
+    """Else a power cut could leave neither the new checkpoint nor the old ones."""
+    folder, _ = run
+    calls = []
+
+    def fsync(handle, real=os.fsync):
+        calls.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        real(handle)
+
+    def replace(source, target, real=os.replace):
+        calls.append("name")
+        real(source, target)
+
+    def unlink(path, missing_ok=False, real=Path.unlink):
+        if path.suffix != ".part":
+            calls.append("older file")
+        real(path, missing_ok)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    save_newest(folder, *start(device), {"steps": 5})
+    assert calls == ["file", "name", "folder", "older file"]
+
+
 def no_room(*_):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -466,24 +643,46 @@ def test_place_that_cannot_be_written(tmp_path, place):
         pass
 
 
-# Recipes
+# The plateau
 
 
-@pytest.mark.parametrize("images", [100, 10_000, 1_200_000])
-@pytest.mark.parametrize("model", ["alexnet", "alexnet-small", "lenet5"])
-def test_recipe(model, images):
-    """Of every recipe: the paper's where it fits, the rate falls in order, before the end."""
-    recipe = suggest(model, images)
-    assert (recipe.momentum, recipe.weight_decay) == (0.9, 0.0005)
-    epochs = [0, *recipe.falls, recipe.epochs]
-    assert epochs == sorted(set(epochs))
-    assert 0 < recipe.lr < 0.1 and 0 < recipe.width <= 1
-    assert json.loads(json.dumps(vars(recipe)))["init"] in ("run145", "paper", "he")
-    assert (recipe.scale == 1) == (recipe.init == "run145"), "He's weights expect unit size"
+@pytest.mark.parametrize(("labels", "nats"), [
+    ([0, 1, 2, 3] * 5, np.log(4)),
+    ([0, 0, 0, 1], 0.75 * np.log(4 / 3) + 0.25 * np.log(4)),
+    ([2, 5, 5, 2], np.log(2)),
+    ([1, 1, 1], 0),
+], ids=["balanced", "not balanced", "labels that nobody has", "one class"])
+def test_entropy_is_the_loss_of_who_knows_the_frequencies_only(device, labels, nats):
+    assert entropy(np.array(labels)) == pytest.approx(nats)
+    shares = np.bincount(labels) / len(labels)
+    scores = np.tile(np.log(np.maximum(shares, 1e-30)).astype(np.float32), (len(labels), 1))
+    said = evaluate(Said(device), [Batch(scores, np.array(labels))])
+    assert said.loss == pytest.approx(nats, abs=1e-6)
 
 
-def test_recipe_of_2012_for_a_million_photographs():
-    recipe = suggest("alexnet", 1_281_167)
-    assert (recipe.epochs, recipe.lr, recipe.batch) == (90, 0.01, 128)
-    assert len(recipe.falls) == 3 and recipe.init == "run145" and recipe.width == recipe.scale == 1
-    assert suggest("alexnet", 5000).lr < recipe.lr
+@pytest.mark.parametrize(("loss", "steps", "stuck"), [
+    (2.30, 240, True), (2.26, 240, True), (2.25, 240, False), (7.0, 200, True),
+    (2.30, 199, False), (0.5, 240, False)])
+def test_plateau_is_noticed(loss, steps, stuck):
+    """ln 10 is 2.303, and 2 % less 2.257."""
+    told = plateau(loss, steps, np.arange(1000) % 10, "run145")
+    assert bool(told) == stuck
+    if stuck:
+        assert told.startswith(f"the loss is {loss:.2f} after {steps} steps: that of a network that"
+                               " knows only how frequent the classes are (2.30). ")
+
+
+def test_plateau_where_one_class_is_frequent():
+    """Always saying "t-shirt" is no knowledge, though the loss is far below ln(classes)."""
+    labels = np.array(90 * [0] + 10 * [1])
+    assert plateau(0.325, 300, labels, "he") and not plateau(0.30, 300, labels, "he")
+
+
+def test_one_class_is_no_plateau():
+    assert not plateau(0.0, 300, np.zeros(5, np.int64), "he")
+
+
+@pytest.mark.parametrize(("init", "advice"), [
+    ("paper", "try --init run145"), ("run145", "try --init he if"), ("he", "try a lower --lr")])
+def test_advice_fits_what_was_tried(init, advice):
+    assert advice in plateau(2.3, 300, np.arange(10), init)

@@ -88,7 +88,9 @@ class CupyDevice(Device):
 
     def set_memory_limit(self, limit: int | None) -> None:
         with self:
-            cupy.get_default_memory_pool().set_limit(size=limit or 0)
+            pool = cupy.get_default_memory_pool()
+            pool.free_all_blocks()  # free ones would be handed out without asking the limit
+            pool.set_limit(size=limit or 0)
 
     def _copy(self, array: Any, source: Device) -> Any:
         """Copy from another GPU, ordered on both sides by events.

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ImageSet"]
+__all__ = ["ImageSet", "Statistics"]
+
+AT_ONCE = 64  # images in memory while they are measured
+
+
+class Statistics(NamedTuple):
+    """What the training images have in common.
+
+    mean: (H, W, C), the mean of each pixel, in grey levels (0 to 255).
+    covariance: (C, C), of the colours of all pixels of all images around their mean colour, in
+    grey levels squared.
+    """
+
+    mean: NDArray[np.float32]
+    covariance: NDArray[np.float64]
+
+    @property
+    def deviations(self) -> NDArray[np.float64]:
+        """(C,), the square roots of the eigenvalues of the covariance, ascending: grey levels."""
+        return np.sqrt(np.linalg.eigvalsh(self.covariance).clip(0))
+
+    @property
+    def directions(self) -> NDArray[np.float64]:
+        """(C, C), the eigenvectors of the covariance as columns, in the order of `deviations`."""
+        return np.linalg.eigh(self.covariance).eigenvectors
 
 
 @dataclass(frozen=True)
@@ -16,7 +41,8 @@ class ImageSet:
     """Images that are read when they are asked for.
 
     labels: (N,) int64; classes: their names; shape: (H, W, C) of every image;
-    read(indices): (n,) integers -> uint8 (n, H, W, C).
+    read(indices): (n,) integers -> uint8 (n, H, W, C); several threads may call it at once.
+    statistics: where they were measured before.
     """
 
     name: str
@@ -24,6 +50,7 @@ class ImageSet:
     classes: Sequence[str]
     shape: tuple[int, int, int]
     read: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+    statistics: Statistics | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -34,10 +61,25 @@ class ImageSet:
         """A set whose images (N, H, W, C) lie in memory."""
         return cls(name, labels, classes, images.shape[1:], images.__getitem__)
 
-    def mean_image(self, most: int = 2000) -> NDArray[np.float32]:
-        """Mean of each pixel, (H, W, C) in grey levels, over `most` evenly spread images."""
-        chosen = np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.int64)
+    def measure(self) -> Statistics:
+        """Mean and covariance: those that came with the set, else measured over all its images.
+
+        Raises ValueError if there are none.
+        """
+        if self.statistics is not None:
+            return self.statistics
+        if not len(self):
+            raise ValueError(f"measure: {self.name} holds no images; give at least one")
+        # Sums of integers: float64 holds them exactly, up to 2**53.
         total = np.zeros(self.shape)
-        for start in range(0, len(chosen), 256):
-            total += self.read(chosen[start : start + 256]).sum(axis=0, dtype=np.float64)
-        return (total / len(chosen)).astype(np.float32)
+        products = np.zeros((self.shape[2], self.shape[2]))
+        for start in range(0, len(self), AT_ONCE):
+            images = self.read(np.arange(start, min(start + AT_ONCE, len(self))))
+            total += images.sum(axis=0, dtype=np.float64)
+            for image in images:
+                colours = image.reshape(-1, self.shape[2]).astype(np.float64)  # (H * W, C)
+                products += colours.T @ colours
+        pixels = len(self) * total[..., 0].size
+        colour = total.sum(axis=(0, 1)) / pixels  # (C,)
+        covariance = products / pixels - np.outer(colour, colour)
+        return Statistics((total / len(self)).astype(np.float32), covariance)

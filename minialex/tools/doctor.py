@@ -34,7 +34,8 @@ __all__ = ["doctor"]
 # As setup.cfg asks for them: name, module, least version.
 PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "matplotlib", "3.8"),
             ("tqdm", "tqdm", "4.66"), ("safetensors", "safetensors", "0.4"),
-            ("threadpoolctl", "threadpoolctl", "3.2")]
+            ("threadpoolctl", "threadpoolctl", "3.2"), ("pooch", "pooch", "1.8"),
+            ("requests", "requests", "2.31")]
 
 GIB = 2**30
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"

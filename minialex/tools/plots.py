@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import numpy as np
 from .. import nn
 from ..datasets import ImageSet
 from ..training.checkpoint import replacing
+from .text import cut, printable
 
-__all__ = ["curves", "filters", "predictions"]
+__all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline", "scaling"]
 
 matplotlib.use("Agg")  # files only: works without a screen
 
@@ -22,30 +24,45 @@ from matplotlib import pyplot as plt
 
 BLUE, ORANGE, LIGHT_BLUE = "#2b6cb0", "#c05621", "#90cdf4"
 GREY, DARK_GREY = "#cbd5e0", "#718096"
+DOTS = 500  # in the line of the losses of single steps
+NAMED, COUNTED = 40, 20  # classes: up to here a confusion matrix has names, and counts
 
 
 def _save(figure: Any, path: Path) -> None:
-    with replacing(path) as file:
+    with warnings.catch_warnings(), replacing(path) as file:
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # names in letters without a font
         figure.savefig(file, dpi=110, format="png", bbox_inches="tight")
     plt.close(figure)
 
 
-def curves(log: Sequence[dict[str, Any]], path: Path) -> None:
-    """Loss and errors by epoch, and the rate as dotted lines where it falls."""
+def curves(log: Sequence[dict[str, Any]], split: str, path: Path,
+           steps: Sequence[dict[str, Any]] = ()) -> None:
+    """Loss and errors by epoch, the loss of every step, and dotted lines where the rate falls.
+
+    log, steps: the lines of log.jsonl and steps.jsonl.
+    """
     epochs = [entry["epoch"] for entry in log]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
+    if steps:
+        each = max(1, len(steps) // DOTS)  # steps in one dot of the line
+        some = steps[: len(steps) // each * each]
+        number, loss = (np.array([step[name] for step in some]).reshape(-1, each).mean(axis=1)
+                        for name in ("step", "loss"))
+        left.plot(np.interp(number, [0] + [entry["steps"] for entry in log], [0, *epochs]), loss,
+                  lw=0.8, color=LIGHT_BLUE, label="training, by step")
     left.plot(epochs, [e["train_loss"] for e in log], "o-", ms=3, color=BLUE, label="training")
-    left.plot(epochs, [e["test_loss"] for e in log], "o-", ms=3, color=ORANGE, label="test")
+    left.plot(epochs, [e["val_loss"] for e in log], "o-", ms=3, color=ORANGE, label=split)
     left.set(title="Loss (nats)", xlabel="epoch", ylim=(0, None))
     right.plot(epochs, [100 * e["top1_error"] for e in log], "o-", ms=3, color=BLUE, label="top-1")
     right.plot(epochs, [100 * e["top5_error"] for e in log], "o-", ms=3, color=ORANGE,
                label="top-5")
-    right.set(title="Test error (%)", xlabel="epoch", ylim=(0, None))
+    right.set(title=f"Error on {split} (%)", xlabel="epoch", ylim=(0, None))
     falls = [b["epoch"] - 0.5 for a, b in itertools.pairwise(log) if b["lr"] < a["lr"]]
     for axes in (left, right):
         for fall in falls:
             axes.axvline(fall, color=DARK_GREY, ls=":", lw=1)
         axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(0, 1.02 * epochs[-1])
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
     if falls:
@@ -81,25 +98,125 @@ def _tile(weight: np.ndarray) -> np.ndarray:
 
 
 def predictions(chosen: np.ndarray, probabilities: np.ndarray, data: ImageSet, path: Path) -> None:
-    """Test images, each with its five likeliest classes; the right class in blue."""
-    images = data.read(chosen)
-    across = 4
-    down = -(-len(chosen) // across)
-    figure, axes = plt.subplots(2 * down, across, figsize=(2.6 * across, 3.6 * down),
-                                height_ratios=[1.5, 1] * down, squeeze=False)
+    """Test images, each beside its five likeliest classes; the right class in blue."""
+    right = data.labels[chosen]
+    guesses(data.read(chosen), [data.classes[label] for label in right], probabilities,
+            data.classes, path, right=right)
+
+
+def guesses(images: np.ndarray, titles: Sequence[str], probabilities: np.ndarray,
+            classes: Sequence[str], path: Path, top: int = 5,
+            right: Sequence[int] | None = None) -> None:
+    """Pictures, each beside its likeliest classes; the right class, where it is known, in blue.
+
+    images: uint8 (N, H, W, C); titles: one for each; probabilities: (N, classes).
+    """
+    across = min(3, len(images))
+    down, top = -(-len(images) // across), min(top, len(classes))
+    figure, axes = plt.subplots(
+        down, 2 * across, figsize=(3.7 * across, max(1.6, 0.3 * top) * down), squeeze=False,
+        width_ratios=[1, 1.5] * across, layout="constrained")
     for ax in axes.flat:
         ax.axis("off")
-    for k, image in enumerate(images):
-        top, bottom = axes[k // across * 2, k % across], axes[k // across * 2 + 1, k % across]
-        right = data.labels[chosen[k]]
-        top.imshow(image.squeeze(), cmap="gray")
-        top.set_title(data.classes[right], fontsize=10, parse_math=False)
-        best = np.argsort(-probabilities[k], kind="stable")[:5]
-        bottom.barh(range(len(best)), probabilities[k][best], height=0.8,
-                    color=[LIGHT_BLUE if label == right else GREY for label in best])
+    for k, (image, title) in enumerate(zip(images, titles, strict=True)):
+        left, bars = axes[k // across, k % across * 2 :][:2]
+        left.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        left.set_anchor("NW")
+        left.set_title(_label(title, 38), fontsize=10, loc="left", parse_math=False)
+        best = np.argsort(-probabilities[k], kind="stable")[:top]
+        known = None if right is None else right[k]
+        bars.barh(range(top), probabilities[k][best], height=0.8,
+                  color=[LIGHT_BLUE if label == known else GREY for label in best])
         for row, label in enumerate(best):
-            bottom.text(0.02, row, data.classes[label], va="center", fontsize=8,
-                        parse_math=False)
-        bottom.set(xlim=(0, 1), ylim=(4.6, -0.6))
-    figure.tight_layout(h_pad=0.6)
+            bars.text(0.02, row, _label(classes[label], 22), va="center", fontsize=9,
+                      parse_math=False)
+            bars.text(0.98, row, f"{probabilities[k][label]:.0%}", va="center", ha="right",
+                      fontsize=9)
+        bars.set(xlim=(0, 1), ylim=(top - 0.4, -0.6))
+    _save(figure, path)
+
+
+def confusion(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    """How often images of each class (rows) were taken for each class (columns).
+
+    counts: (classes, classes). Few classes: the share of the images of a class as a colour, and
+    the counts. Many: a dot for each pair, the numbers of the classes in place of their names, and
+    a logarithmic scale, on which a single mistake can be seen.
+    """
+    n = len(classes)
+    few = n <= NAMED
+    side = min(5 + 0.2 * n, 12)
+    figure, ax = plt.subplots(figsize=(side, side), layout="constrained")
+    if few:
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        picture = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        names = [_label(name, 24) for name in classes]
+        ax.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor",
+                      parse_math=False)
+        ax.set_yticks(range(n), names, parse_math=False)
+        for row, column in np.argwhere(counts) if n <= COUNTED else ():
+            ax.text(column, row, counts[row, column], ha="center", va="center", fontsize=9,
+                    color="white" if shares[row, column] > 0.5 else "black")
+    else:
+        picture = ax.imshow(np.ma.masked_equal(counts, 0), cmap="copper_r", norm="log",
+                            interpolation="nearest", vmin=1, vmax=max(2, counts.max()))
+    ax.set(xlabel="first guess", ylabel="right class",
+           title=f"{np.trace(counts):,} of {counts.sum():,} images are right")
+    figure.colorbar(picture, ax=ax, shrink=0.7, format="{x:.0%}" if few else "{x:,.0f}",
+                    label="share of the images of a class" if few else "images")
+    _save(figure, path)
+
+
+def _label(name: str, letters: int) -> str:
+    return cut(printable(name), letters).rstrip()
+
+
+def roofline(result: dict[str, Any], path: Path) -> None:
+    """The layers of `minialex bench` under the roof that memory and arithmetic set.
+
+    Across: operations for each byte that must be moved; up: speed of forward and backward.
+    """
+    peak, copy = result["product_gflops"], result["copy_gb_per_s"]
+    figure, axes = plt.subplots(figsize=(7, 4))
+    layers = [layer for layer in result["layers"] if layer["gflop"]]
+    intensity = [1000 * layer["gflop"] / layer["megabytes"] for layer in layers]
+    ends = np.array([min(intensity) / 8, 2 * max(peak / copy, *intensity)])
+    roof = np.geomspace(*ends, 200)
+    axes.loglog(roof, np.minimum(peak, copy * roof), color=DARK_GREY)
+    for way, flop, marker, colour in (("forward", "gflop", "o", BLUE),
+                                      ("backward", "backward_gflop", "s", ORANGE)):
+        speed = [1000 * layer[flop] / layer[f"{way}_ms"] for layer in layers]
+        axes.loglog(intensity, speed, marker, color=colour, label=way)
+    for layer, x in zip(layers, intensity, strict=True):
+        y = 1000 * layer["gflop"] / layer["forward_ms"]
+        axes.annotate(layer["name"], (x, y), (5, 4), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="operations for each byte (FLOP/B)", ylabel="GFLOP/s", ylim=(None, 2 * peak),
+             title=f"{result['model']}, batch {result['batch']}: matrix product {peak:.0f} "
+                   f"GFLOP/s, copy {copy:.0f} GB/s")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    _save(figure, path)
+
+
+def scaling(result: dict[str, Any], path: Path) -> None:
+    """The schemes of `minialex plan`: time of a step, and speed-up, by workers."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
+    workers: list[int] = []
+    for (name, scheme), style in zip(result["schemes"].items(), ("o-", "^--", "v-", "s-"),
+                                     strict=True):
+        workers = sorted(row["workers"] for row in scheme["rows"])
+        rows = sorted(scheme["rows"], key=lambda row: row["workers"])
+        left.loglog(workers, [1000 * row["seconds"] for row in rows], style, ms=3, label=name)
+        right.loglog(workers, [row["speed_up"] for row in rows], style, ms=3, label=name)
+    right.loglog(workers, workers, ":", color=DARK_GREY, label="as many times as workers")
+    left.set(title="Time of a step (ms)", xlabel="workers")
+    right.set(title="Images per second, in those of one worker", xlabel="workers")
+    for axes in (left, right):
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.spines[["top", "right"]].set_visible(False)
+    right.legend(frameon=False, fontsize=8)
     _save(figure, path)

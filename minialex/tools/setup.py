@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from .. import backend, models, nn
-from ..datasets import ImageSet, fashion_mnist, image_folder
-from ..datasets.fashion_mnist import CLASSES
+from .. import backend
+from ..datasets import (
+    ImageSet,
+    cifar10,
+    fashion_mnist,
+    find_set,
+    image_folder,
+    mnist,
+    prepared,
+)
+from ..datasets.catalogue import CATALOGUE
+from ..datasets.cifar10 import CLASSES as THINGS
+from ..datasets.fashion_mnist import CLASSES as CLOTHES
+from ..datasets.image_folder import SPLITS
+from ..datasets.mnist import CLASSES as DIGITS
+from ..datasets.prepared import ABOUT
+from ..training.classifier import build
 
-__all__ = ["build", "choose_devices", "load_data"]
+__all__ = ["Data", "build", "choose_devices", "load_data"]
 
-SIZES = {"alexnet-small": 28, "alexnet": 227, "lenet5": 28}  # pixels of the network's input
+MODELS = ("alexnet-small", "alexnet", "lenet5")
+EMBEDDED = "fashion-mnist"  # 12,000 of its images come with minialex
+
+# Sets that lie in memory: how they are read, and their classes.
+ARRAYS = {EMBEDDED: (fashion_mnist, CLOTHES), f"{EMBEDDED}-full": (fashion_mnist, CLOTHES),
+          "mnist": (mnist, DIGITS), "cifar10": (cifar10, THINGS)}
 
 
 def choose_devices(wanted: str | None) -> tuple[tuple[str, str], str]:
@@ -28,29 +48,84 @@ def choose_devices(wanted: str | None) -> tuple[tuple[str, str], str]:
     return ("cpu:0", "cpu:1"), f"two virtual devices on the processor; {backend.why_no_gpu()}"
 
 
-def load_data(name: str, model: str) -> tuple[ImageSet, ImageSet]:
-    """Training and test images in the size that the model needs."""
-    if name == "fashion-mnist":
-        if model == "alexnet":
-            raise ValueError("--model alexnet needs photographs of at least 227 pixels, and the "
-                             "images of fashion-mnist have 28: use --model alexnet-small, or "
-                             "--data FOLDER")
-        sets = [ImageSet.of_arrays(name, *fashion_mnist(split), CLASSES)
-                for split in ("train", "test")]
-    elif not Path(name).is_dir():
-        raise ValueError(f"--data {name}: no data set of minialex, and no folder; use "
-                         "fashion-mnist, or a folder of train/CLASS/*.jpg")
+class Data(NamedTuple):
+    """The three splits; without val or test, one of them serves as both."""
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    val_name: str  # "val", or "test" if the test images are all there are
+
+    @property
+    def test_name(self) -> str:
+        return "test" if self.test is not self.val else self.val_name
+
+    def __str__(self) -> str:
+        counts = [f"{len(images):,} {name}" for images, name in (
+            (self.train, "training"), (self.val, "validation"), (self.test, "test"))]
+        if self.test is self.val:
+            counts = [counts[0], counts[1 if self.val_name == "val" else 2]]
+        return (f"{self.train.name}: {', '.join(counts[:-1])} and {counts[-1]} images, "
+                f"{len(self.train.classes)} classes")
+
+
+def load_data(name: str, model: str, data_dir: str | None = None) -> Data:
+    """Training, validation and test images, which the model must be able to see.
+
+    name: of a public set, or a folder, prepared or of train/CLASS/*.jpg; data_dir: where
+    `minialex data get` puts public sets (default: as `find_set` looks for them).
+    """
+    if name in ARRAYS:
+        splits = _arrays(name, data_dir)
     else:
-        side = 256 if model == "alexnet" else 32
-        sets = [image_folder(name, split, side, backend.threads()) for split in ("train", "test")]
-    if model == "lenet5" and sets[0].shape[2] != 1:
-        raise ValueError("--model lenet5 sees grey images only: use --data fashion-mnist")
-    return sets[0], sets[1]
+        splits = _pictures(_downloaded(name, data_dir) if name in CATALOGUE else Path(name),
+                           side=256 if model == "alexnet" else 32)
+    train = splits["train"]
+    _check_sizes(name, model, *train.shape[1:])
+    others = [split for split in ("val", "test") if split in splits]
+    if not others:
+        raise ValueError(f"--data {name}: there is neither val nor test beside train; put some "
+                         "pictures of each class there, to see how well the others are learnt")
+    return Data(train, splits[others[0]], splits[others[-1]], others[0])
 
 
-def build(model: str, devices: tuple[str, ...], classes: int, channels: int, width: float,
-          init: str, seed: int) -> nn.Module:
-    """The network, with first weights drawn from `seed`."""
-    if model == "lenet5":
-        return models.LeNet5(classes, seed, devices[0])
-    return models.AlexNet(devices, classes, SIZES[model], channels, width, init, seed)
+def _arrays(name: str, data_dir: str | None) -> dict[str, ImageSet]:
+    read, classes = ARRAYS[name]
+    folder = None if name == EMBEDDED else _downloaded(name, data_dir)
+    return {split: ImageSet.of_arrays(name, *read(split, folder), classes)
+            for split in ("train", "test")}
+
+
+def _downloaded(name: str, data_dir: str | None) -> Path:
+    known = name.removesuffix("-full")  # what the catalogue calls fashion-mnist
+    folder = find_set(known, data_dir)
+    if folder is None:
+        place = f" --data-dir {data_dir}" if data_dir else ""
+        raise ValueError(f"--data {name}: this set is not here yet; bring it with: "
+                         f"minialex data get {known}{place}")
+    return folder
+
+
+def _pictures(root: Path, side: int) -> dict[str, ImageSet]:
+    """The splits of a prepared folder, or of one of pictures, which are read with `side` pixels."""
+    if not root.is_dir():
+        raise ValueError(f"--data {root}: no data set of minialex, and no folder; use one of "
+                         f"{', '.join({**ARRAYS, **CATALOGUE})}, or a folder of train/CLASS/*.jpg")
+    if (root / ABOUT).is_file():
+        return {split: prepared(root, split) for split in SPLITS
+                if split == "train" or any(root.glob(f"{split}-*.zip"))}
+    return {split: image_folder(root, split, side) for split in SPLITS
+            if split == "train" or (root / split).is_dir()}
+
+
+def _check_sizes(name: str, model: str, side: int, channels: int) -> None:
+    if model == "alexnet" and side < 224:
+        raise ValueError("--model alexnet needs photographs of at least 227 pixels, and the "
+                         f"images of {name} have {side}: use --model alexnet-small, or "
+                         "--data FOLDER")
+    if model == "lenet5" and channels != 1:
+        raise ValueError(f"--model lenet5 sees grey images only, and those of {name} are in "
+                         "colour: use --data fashion-mnist")
+    if model != "alexnet" and side > 2 * 28:
+        raise ValueError(f"--model {model} sees 28x28 pixels, and the images of {name} have "
+                         f"{side}: use --model alexnet, or minialex data prepare --side 32")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +16,11 @@ import numpy as np
 from ..nn import Module
 from ..optim import SGD
 
-__all__ = ["CheckpointError", "load_checkpoint", "replacing", "save_arrays", "save_checkpoint"]
+__all__ = ["CheckpointError", "checkpoints", "load_checkpoint", "load_newest", "replacing",
+           "save_arrays", "save_checkpoint", "save_newest"]
+
+KEPT = 2  # newest checkpoints of a run that stay on the disk
+BEST = "best.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -45,6 +51,7 @@ def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
     """Write arrays, and what is to be known about them, so that `path` is never half a file."""
     from safetensors.numpy import save
 
+    about = {**about, "crc32": _checksum(arrays, about)}
     data = save(dict(arrays), metadata={"minialex": json.dumps(about)})
     with replacing(path) as file:
         file.write(data)
@@ -60,10 +67,21 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     try:
         with safe_open(path, framework="numpy") as file:
             about = json.loads(file.metadata()["minialex"])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        checksum = about.pop("crc32", None)  # older files have none
+        if checksum not in (None, _checksum(arrays, about)):
+            raise ValueError("wrong checksum")
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged, or not written by minialex ({error}); "
                               "use another checkpoint, or train again") from None
+    return arrays, about
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> int:
+    checksum = zlib.crc32(json.dumps(about).encode())
+    for _, array in sorted(arrays.items()):
+        checksum = zlib.crc32(np.ascontiguousarray(array), checksum)
+    return checksum
 
 
 def save_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
@@ -101,6 +119,78 @@ def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD) -
     for name, generator in generators.items():
         generator.state = about["random"][name]
     return about["progress"]
+
+
+def checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
+    """The checkpoints of a run, the newest first; the best one is not among them."""
+    return sorted(Path(folder).glob("checkpoint-*.safetensors"), reverse=True)
+
+
+def save_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
+                progress: Mapping[str, Any], best: bool = False) -> None:
+    """Add a checkpoint, named after `progress["steps"]`, and drop what is older than the last two.
+
+    best: it becomes `best.safetensors`, too.
+    """
+    path = Path(folder) / f"checkpoint-{progress['steps']:09d}.safetensors"
+    if best:  # first, because a run that goes on from the other does not come here again
+        save_checkpoint(path.with_name(BEST), net, optimizer, progress)
+        _second_name(path.with_name(BEST), path)
+    else:
+        save_checkpoint(path, net, optimizer, progress)
+    _sync_names(path.parent)
+    for old in checkpoints(folder)[KEPT:]:
+        old.unlink()
+
+
+def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
+                say: Callable[[str], object]) -> dict[str, Any]:
+    """Go back to the newest checkpoint that can be read, or else to the best -> its `progress`.
+
+    Those that are newer and damaged are removed, and `say` is told. Raises CheckpointError if all
+    are damaged, or none is there.
+    """
+    damaged: dict[Path, CheckpointError] = {}
+    for path in [*checkpoints(folder), *Path(folder).glob(BEST)]:
+        try:
+            progress = load_checkpoint(path, net, optimizer)
+        except CheckpointError as error:
+            damaged[path] = error
+            continue
+        for other in damaged:
+            other.unlink()
+            say(f"{other}: damaged, and removed; going back to {path.name}")
+        return progress
+    if not damaged:
+        raise CheckpointError(f"{folder}: there is no checkpoint in it; name the folder of a run")
+    raise CheckpointError(f"{folder}: none of its {len(damaged)} checkpoints can be used; the "
+                          f"newest is {next(iter(damaged.values()))}")
+
+
+def _second_name(path: Path, name: Path) -> None:
+    """Let `name` be the same file as `path`, or, on a disk that knows no links, a copy."""
+    link = name.with_name(name.name + ".part")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:
+        with replacing(name) as copy, open(path, "rb") as file:
+            shutil.copyfileobj(file, copy)
+    else:
+        os.replace(link, name)
+
+
+def _sync_names(folder: Path) -> None:
+    """Bring the names of new files to the disk.
+
+    Else a power cut might undo them, and not the removal of older files.
+    """
+    with suppress(OSError):  # some systems cannot
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _generators(net: Module) -> dict[str, np.random.BitGenerator]:

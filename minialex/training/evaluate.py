@@ -12,7 +12,7 @@ from ..datasets import Batch
 from ..nn import Module
 from ..tensor import no_grad
 
-__all__ = ["Evaluation", "evaluate", "ranks"]
+__all__ = ["Evaluation", "evaluate", "first_guesses", "log_probabilities", "ranks"]
 
 
 class Evaluation(NamedTuple):
@@ -24,25 +24,43 @@ class Evaluation(NamedTuple):
     images: int
 
 
-def evaluate(net: Module, batches: Iterable[Batch]) -> Evaluation:
-    """Errors over all batches, without dropout. Leaves the net in the mode it had."""
-    was_training = net.training
-    net.eval()
+def evaluate(net: Module, batches: Iterable[Batch],
+             confusion: np.ndarray | None = None) -> Evaluation:
+    """Errors over all batches, of one view of each image or the average of several.
+
+    confusion: (classes, classes) integers, to which every image is added: in the row of its right
+    class and the column of the net's first guess.
+    """
     found: list[np.ndarray] = []
     loss = 0.0
-    try:
-        with no_grad():
-            for images, labels in batches:
-                logits = net(images)
-                loss += ops.softmax_cross_entropy(logits, labels).item() * len(labels)
-                found.append(ranks(logits.numpy(), labels))
-    finally:
-        net.train(was_training)
+    for images, labels in batches:
+        logs = log_probabilities(net, images, views=len(images) // len(labels))  # (n, classes)
+        loss -= float(np.take_along_axis(logs, labels[:, None], axis=1).sum(dtype=float))
+        found.append(ranks(logs, labels))
+        if confusion is not None:
+            np.add.at(confusion, (labels, first_guesses(logs, labels)), 1)
     if not found:
         raise ValueError("evaluate: no batches came; give at least one")
     rank = np.concatenate(found)
     return Evaluation(float((rank >= 1).mean()), float((rank >= 5).mean()), loss / len(rank),
                       len(rank))
+
+
+def log_probabilities(net: Module, images: np.ndarray, views: int = 1) -> np.ndarray:
+    """What the net thinks of images: natural logarithms (n, classes). Without dropout.
+
+    images: (n * views, H, W, C), the views of one image in a row: their probabilities are averaged
+    (not their scores).  Paper: section 4.1. Leaves the net in the mode it had.
+    """
+    was_training = net.training
+    net.eval()
+    try:
+        with no_grad():
+            logs = ops.log_softmax(net(images)).numpy()
+    finally:
+        net.train(was_training)
+    logs = logs.reshape(-1, views, logs.shape[1])  # (n, views, classes)
+    return np.logaddexp.reduce(logs, axis=1) - np.log(np.float32(views))
 
 
 def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -53,3 +71,13 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     right = np.take_along_axis(scores, labels[:, None], axis=1)
     return (~(scores < right)).sum(axis=1) - 1
+
+
+def first_guesses(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The class with the highest score, as `ranks` counts: of ties, one that is not right.
+
+    scores: (N, classes), labels: (N,) -> (N,) integers.
+    """
+    others = scores.copy()
+    np.put_along_axis(others, labels[:, None], -np.inf, axis=1)
+    return np.where(ranks(scores, labels) == 0, labels, others.argmax(axis=1))

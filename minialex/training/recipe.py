@@ -1,38 +1,179 @@
-"""The settings of a run: the paper's where they fit, and where not, what fits and why."""
+"""The settings of a run: the paper's, those that its authors ran, and what small sets need."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import textwrap
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-__all__ = ["Recipe", "suggest"]
+__all__ = ["Recipe", "change", "explain", "suggest"]
+
+FEW = 100_000  # images: below, an epoch is so few steps that ImageNet's numbers do not fit
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All numbers of a training run; the comments say where each comes from."""
+    """All numbers of a training run; `explain` says where each comes from."""
 
     epochs: int
-    lr: float
+    batch: int
+    lr: float  # of weights, at the start
     falls: tuple[int, ...]  # epochs after which the rate is divided by ten
-    batch: int = 128  # paper: section 5
-    momentum: float = 0.9  # paper: section 5
-    weight_decay: float = 5e-4  # paper: section 5
-    init: str = "run145"  # std 0.01, and 0.03 in conv3 to conv5, as the authors ran it
-    width: float = 1.0  # share of the paper's kernels
-    scale: float = 1.0  # grey levels, as in 2012
+    patience: int  # if not 0: divided when the error has not improved for so many epochs
+    momentum: float
+    weight_decay: float  # of weights; biases do not decay
+    bias_lr: float  # rate of biases at the start, in rates of weights
+    bias_falls: int  # how many of the falls of the rate the biases follow
+    noise: str  # of colours: "run145", "literal" (as printed), "none"
+    noise_until: int  # epoch; then it ends, and conv1 goes on at a tenth of the rate
+    conv1_until: int  # epoch after which conv1 is frozen
+    init: str  # first weights
+    width: float  # share of the paper's kernels
+    image_size: int  # rows and columns of a crop
+    scale: float  # of grey levels
 
 
-def suggest(model: str, images: int) -> Recipe:
-    """Settings for a model ("alexnet", "alexnet-small", "lenet5") and a number of images."""
-    if model == "alexnet":
-        # Not 2012: with few images an epoch is few steps, and 0.01 diverges before the biases
-        # have settled; 90 epochs and 0.01 are the paper's for 1.2 million images.
-        small = images < 100_000
-        return Recipe(epochs=30 if small else 90, lr=0.002 if small else 0.01,
-                      falls=(20, 27) if small else (25, 51, 79))
-    if model == "lenet5":
-        return Recipe(epochs=15, lr=0.05, falls=(9, 13), init="he", scale=1 / 64)
-    # Not 2012: at a quarter of the width the signal of "run145" is lost, so the weights start by
-    # He et al. 2015, and these expect numbers of about unit size: grey levels vary by about 64.
-    # A small network on easy images bears, and with few steps needs, five times the paper's rate.
-    return Recipe(epochs=10, lr=0.05, falls=(7, 9), init="he", width=0.25, scale=1 / 64)
+# Value and source of every setting; after the first table only those that differ.
+Settings = dict[str, tuple[Any, str]]
+
+_PAPER: Settings = {
+    "epochs": (90, "paper, section 5: about 90 passes over 1.2 million images"),
+    "batch": (128, "paper, section 5"),
+    "lr": (0.01, "paper, section 5: 0.01 at the start"),
+    "falls": ((), "paper, section 5: no fixed epochs, the validation error decides"),
+    "patience": (5, "paper, section 5: divided by ten, three times, when the validation error "
+                    "stopped improving; it was done by hand, so the number of epochs is ours"),
+    "momentum": (0.9, "paper, section 5"),
+    "weight_decay": (5e-4, "paper, section 5; biases do not decay (released source)"),
+    "bias_lr": (1.0, "paper, section 5: one rate for all layers"),
+    "bias_falls": (3, "paper, section 5: one rate for all layers"),
+    "noise": ("run145", "paper, section 4.1, as it was run; taken at its word (--noise literal) it "
+                        "moves colours by hundreds of grey levels: the paper names eigenvalues "
+                        "where their square roots are meant"),
+    "noise_until": (90, "paper: never switched off"),
+    "conv1_until": (90, "paper: never frozen"),
+    "init": ("paper", "paper, section 5: std 0.01 everywhere; expect a long stand at ln(classes)"),
+    "width": (1.0, "paper, section 3.5"),
+    "image_size": (224, "paper, section 3.5; 3 zero rows and columns are added, as in the run, "
+                        "which rounded sizes up"),
+    "scale": (1.0, "2012: grey levels 0 to 255, less their mean"),
+}
+_RUN145 = _PAPER | {
+    "epochs": (90, "paper, section 5: about 90 passes; run 145 was stopped in epoch 91"),
+    "falls": ((25, 51, 79), "run 145: the epochs that the authors noted"),
+    "patience": (0, "run 145: the falls have their epochs"),
+    "bias_lr": (2.0, "run 145: 0.02 beside 0.01"),
+    "bias_falls": (0, "run 145: 0.02 to the end"),
+    "noise": ("run145", "released source: square roots of the eigenvalues, and then everything "
+                        "divided by 1.1"),
+    "noise_until": (67, "run 145: then no noise, and a tenth of the rate for conv1"),
+    "conv1_until": (72, "run 145: then conv1 was frozen"),
+    "init": ("run145", "run 145: std 0.01, but 0.03 in conv3, conv4 and conv5"),
+    "image_size": (227, "227 real pixels give the same 55x55 outputs as 224 and 3 zero rows"),
+}
+
+# The full network on some thousand photographs.
+_FEW: Settings = {
+    "epochs": (36, "Not 2012: with few images, what counts is steps: 1,700 for 3,000 images"),
+    "batch": (64, "Not 2012: half of 128, for twice as many steps in an epoch"),
+    "lr": (0.005, "Not 2012: half of 0.01 for half the batch"),
+    "falls": ((), _PAPER["falls"][1]),
+    "patience": (5, "paper, section 5: when the validation error stops improving; five epochs, "
+                    "because on few images it jitters"),
+}
+_FEW_RUN145: Settings = {
+    "bias_falls": (1, "run 145 for ILSVRC-2010: cut once"),
+    "noise_until": (27, "run 145, at the same share of the epochs; then a tenth of the rate for "
+                        "conv1"),
+    "conv1_until": (29, "run 145, at the same share of the epochs; then conv1 is frozen"),
+}
+
+# Images of 28x28 pixels.
+_SMALL: Settings = {
+    "epochs": (10, "Not 2012: enough for 28x28 pixels"),
+    "lr": (0.05, "Not 2012: a small network bears, and with few steps needs, five times the rate"),
+    "bias_falls": (3, "Not 2012: with the rate of the weights"),
+    "noise": ("none", "Not 2012: small images are often grey; and those of CIFAR-10 were only cut "
+                      "and mirrored by AlexNet's author (cuda-convnet)"),
+    "noise_until": (90, "paper: never"),
+    "conv1_until": (90, "paper: never frozen"),
+    "init": ("he", "Not 2012: He et al. 2015; in narrow layers the signal of std 0.01 is lost"),
+    "width": (0.25, "Not 2012: a quarter of the kernels"),
+    "image_size": (28, "Not 2012: smaller kernels for smaller images"),
+    "scale": (1 / 64, "Not 2012: 'he' expects inputs of about unit size, and grey levels vary by "
+                      "about 64"),
+}
+_LENET: Settings = {
+    "epochs": (15, "Not 2012: enough for 28x28 pixels"),
+    "init": ("he", "Not 1998: He et al. 2015"),
+    "width": (1.0, "LeCun et al. 1998"),
+    "image_size": (28, "LeCun et al. 1998: 28, and two zero rows and columns on each side"),
+}
+_FALLS = {"alexnet-small": ((7, 9), "Not 2012: after 7 and 9 tenths of the epochs"),
+          "lenet5": ((9, 13), "Not 2012: after 6 and 9 tenths of the epochs")}
+
+
+def suggest(model: str, images: int, name: str = "run145") -> tuple[Recipe, dict[str, str]]:
+    """Settings, and the source of each.
+
+    model: "alexnet", "alexnet-small", "lenet5"; images: how many there are to learn from;
+    name: "run145" (what the authors ran) or "paper" (what they printed).
+    """
+    if name not in ("paper", "run145"):
+        raise ValueError(f"suggest: no recipe {name!r}; use 'paper' or 'run145'")
+    settings = _PAPER if name == "paper" else _RUN145
+    if model == "alexnet" and images < FEW:
+        settings = settings | _FEW | (_FEW_RUN145 if name == "run145" else {})
+    elif model != "alexnet":
+        settings = settings | _SMALL | (_LENET if model == "lenet5" else {})
+        if name == "run145":
+            settings["falls"] = _FALLS[model]
+    values = {name: value for name, (value, _) in settings.items()}
+    return Recipe(**values), {name: source for name, (_, source) in settings.items()}
+
+
+def change(recipe: Recipe, sources: dict[str, str],
+           **given: Any) -> tuple[Recipe, dict[str, str]]:
+    """The settings with those that are `given`, and with what follows from them for others."""
+    follow: Settings = {}
+    if "epochs" in given:
+        share, reason = given["epochs"] / recipe.epochs, "at the same share of your epochs"
+        for name in ("noise_until", "conv1_until"):
+            follow[name] = max(1, round(share * getattr(recipe, name))), reason
+        falls = {max(1, round(share * epoch)) for epoch in recipe.falls}
+        follow["falls"] = tuple(sorted(falls)), reason
+    if "falls" in given:
+        follow["patience"] = 0, "your falls have their epochs"
+    if given.get("patience"):
+        follow["falls"] = (), "the validation error decides"
+    if "init" in given:
+        follow["scale"] = (_SMALL if given["init"] == "he" else _PAPER)["scale"]
+    changed = {name: (value, reason) for name, (value, reason) in follow.items()
+               if name not in given and value != getattr(recipe, name)}
+    changed |= {name: (value, "as you asked") for name, value in given.items()}
+    return (replace(recipe, **{name: value for name, (value, _) in changed.items()}),
+            sources | {name: reason for name, (_, reason) in changed.items()})
+
+
+def explain(recipe: Recipe, sources: dict[str, str]) -> str:
+    """Name, value and source of each setting, in 80 columns; "-" is what does not happen."""
+    values = {name: _plain(value) for name, value in asdict(recipe).items()}
+    for name in ("noise_until", "conv1_until"):
+        if getattr(recipe, name) >= recipe.epochs:
+            values[name] = "-"
+    if not recipe.patience:
+        values["patience"] = "-"
+    wide = [max(map(len, column)) for column in (values, values.values())]
+    paragraphs = []
+    for name, value in values.items():
+        head = f"{name:{wide[0]}}  {value:{wide[1]}}  "
+        paragraphs.append(textwrap.fill(sources[name], 80, initial_indent=head,
+                                        subsequent_indent=" " * len(head)))
+    return "\n".join(paragraphs)
+
+
+def _plain(value: Any) -> str:
+    """0.01, "run145", (25, 51, 79) as "0.01", "run145", "25, 51, 79"; () as "-"."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "-"
+    return value if isinstance(value, str) else f"{value:g}"

@@ -1,42 +1,45 @@
-"""When to lower the rate."""
+"""When the rate falls. Functions of what was seen so far: nothing to save or resume."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..optim import SGD
+from .recipe import Recipe
 
-__all__ = ["PlateauSchedule", "StepSchedule"]
-
-
-class StepSchedule:
-    """Multiply the rate by `factor` after each of these epochs (counted from 1)."""
-
-    def __init__(self, optimizer: SGD, epochs: Iterable[int], factor: float = 0.1) -> None:
-        self.optimizer, self.epochs, self.factor = optimizer, sorted(epochs), factor
-        self._first = optimizer.lr
-
-    def epoch_done(self, epoch: int, error: float | None = None) -> None:
-        """Set the rate for the epoch after `epoch`; depends on nothing that went before."""
-        falls = sum(epoch >= end for end in self.epochs)
-        self.optimizer.lr = self._first * self.factor**falls
+__all__ = ["plateau_falls", "set_rates", "step_falls"]
 
 
-class PlateauSchedule:
-    """Multiply the rate by `factor` when the error has not improved for `patience` epochs.
+def step_falls(epoch: int, ends: Iterable[int]) -> int:
+    """How often the rate has fallen before `epoch` (from 1 on), if it does after each of `ends`."""
+    return sum(epoch > end for end in ends)
 
-    Paper: section 5 (by ten, when the validation error stopped improving, three times).
+
+def plateau_falls(errors: Sequence[float], patience: int, most: int = 3) -> int:
+    """How often the rate has fallen after epochs with these validation errors.
+
+    It falls when the error has not improved for `patience` epochs, then waits as long before it may
+    fall again.  Paper: section 5 (by ten, when the error stopped improving, three times).
     """
+    falls, waited, best = 0, 0, float("inf")
+    for error in errors:
+        waited = 0 if error < best else waited + 1
+        best = min(best, error)
+        if waited == patience and falls < most:
+            falls, waited = falls + 1, 0
+    return falls
 
-    def __init__(self, optimizer: SGD, patience: int = 3, factor: float = 0.1,
-                 falls: int = 3) -> None:
-        self.optimizer, self.patience, self.factor, self.falls = optimizer, patience, factor, falls
-        self.best, self.waited = float("inf"), 0
 
-    def epoch_done(self, epoch: int, error: float) -> None:
-        """Take note of the validation error of an epoch, and lower the rate if it is time."""
-        self.waited = 0 if error < self.best else self.waited + 1
-        self.best = min(self.best, error)
-        if self.waited == self.patience and self.falls > 0:
-            self.optimizer.lr *= self.factor
-            self.waited, self.falls = 0, self.falls - 1
+def set_rates(optimizer: SGD, recipe: Recipe, epoch: int, falls: int) -> None:
+    """Rates for one epoch (from 1 on), after so many divisions by ten."""
+    optimizer.lr = recipe.lr / 10**falls
+    for name, rule in optimizer.rules.items():
+        if name.endswith("bias"):  # in rates of weights, which may have fallen more often
+            rule["lr"] = recipe.bias_lr * 10 ** (falls - min(falls, recipe.bias_falls))
+        else:
+            rule["lr"] = 1.0
+        if "conv1" in name:
+            if epoch > recipe.noise_until:
+                rule["lr"] *= 0.1
+            if epoch > recipe.conv1_until:
+                rule["lr"] = 0.0

@@ -10,8 +10,8 @@ from .._machine import WRONG_HANDLE, CUDARuntimeError, DeviceState, StreamState,
 from . import memory, runtime
 from .memory import MemoryPool
 
-__all__ = ["Device", "Event", "MemoryPool", "Stream", "get_current_stream", "get_device_id",
-           "is_available", "memory", "runtime"]
+__all__ = ["Device", "Event", "MemoryPool", "Stream", "alloc_pinned_memory", "get_current_stream",
+           "get_device_id", "is_available", "memory", "runtime"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,6 +20,11 @@ def __getattr__(name: str) -> Any:
 
 def is_available() -> bool:
     return bool(machine.devices)
+
+
+def alloc_pinned_memory(size: int) -> memoryview:
+    """Memory of the host that a GPU copies by itself; here it is like any other."""
+    return memoryview(bytearray(size))
 
 
 def get_device_id() -> int:

@@ -1,0 +1,321 @@
+"""Pictures packed for training: 1,024 JPEGs of one size in a zip, and lists of what is inside.
+
+    prepared.json      what was asked for: side, quality, and a digest of the source
+    train-00000.zip    a shard: JPEGs as CLASS/NAME.jpg, stored without further packing, and
+                       train-00000.csv with a row for each file, also for those left out
+    classes.csv        label, folder of the class, its name
+    mean.npy, mean.png, statistics.json    of the training images: mean image, colour covariance
+    skipped.csv        the files that were left out, with the reason
+    manifest.csv       a row for each image, and where it lies; written last
+
+A shard appears whole or not at all and depends on nothing but the source and the settings: after an
+interruption the missing ones are made, and the same bytes result, with any number of threads. The
+authors put 1,024 images into a file too; and Krizhevsky's cuda-convnet2 shuffles the training
+images once, when it writes its files.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import zipfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+from .imagenet import class_names
+from .images import Statistics
+from .picture import PictureError, as_jpeg, to_square
+from .prepared import ABOUT, MANIFEST, about
+from .source import File, Source, content
+
+__all__ = ["Report", "Shard", "begin", "finish", "missing", "pack", "plan"]
+
+IN_SHARD = 1024
+# Columns of the lists
+_OF_SHARD = ("member", "label", "source", "sha256", "skipped")
+_OF_MANIFEST = ("split", "shard", "member", "label", "class", "source", "offset", "bytes", "sha256")
+_OF_SKIPPED = ("split", "shard", "source", "reason")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Shard(NamedTuple):
+    """What lies in NAME.zip: files of the source, and the names that they get there."""
+
+    name: str
+    split: str
+    files: list[File]
+    members: list[str]
+
+
+class Report(NamedTuple):
+    """What was packed. images: how many in each split; skipped: split, shard, file and reason."""
+
+    images: Counter[str]
+    skipped: list[tuple[str, str, str, str]]
+
+
+def begin(folder: Path, source: Source, side: int, quality: int) -> None:
+    """Open the folder for this source and these settings; the first shard may be written next.
+
+    Raises DataError if something else lies in it, or if it cannot be written.
+    """
+    wanted = {"format": 1, "side": side, "quality": quality, "source": source.digest()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        begun, empty = (folder / ABOUT).exists(), not any(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); "
+                        "choose another --out") from None
+    if not begun:
+        if not empty:
+            raise DataError(f"{folder}: is not empty, and no prepared set; choose another --out")
+        with _replacing(folder / ABOUT) as file:
+            file.write(json.dumps(wanted, indent=2).encode())
+        return
+    found = about(folder)
+    for name in ("side", "quality"):
+        if found.get(name) != wanted[name]:
+            raise DataError(f"{folder}: was begun with --{name} {found.get(name)}, and now "
+                            f"{wanted[name]} came; keep to it, or choose another --out")
+    if found != wanted:
+        raise DataError(f"{folder}: was begun with other pictures, or with another --split, or "
+                        "the pictures have changed since; choose another --out")
+
+
+def plan(source: Source) -> list[Shard]:
+    """Which file goes where: training files are shuffled once, the others stay in order."""
+    shards = []
+    for split, files in source.splits.items():
+        members = _member_names(files, source.classes)
+        order = np.arange(len(files))
+        if split == "train":
+            order = np.random.default_rng(0).permutation(order)
+        for number, start in enumerate(range(0, len(files), IN_SHARD)):
+            chosen = order[start : start + IN_SHARD]
+            shards.append(Shard(f"{split}-{number:05}", split, [files[i] for i in chosen],
+                                [members[i] for i in chosen]))
+    return shards
+
+
+def _member_names(files: Sequence[File], classes: Sequence[str]) -> list[str]:
+    """CLASS/NAME.jpg for each file, as any system can unpack it: no name comes twice."""
+    names, taken = [], set()
+    for file in files:
+        stem = f"{classes[file.label]}/{PurePosixPath(file.name).stem}"
+        stem = name = re.sub(r'[<>:"\\|?*]', "_", stem)
+        number = 1
+        while name.casefold() in taken:  # both a.png and A.jpg would be a.jpg
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name + ".jpg")
+    return names
+
+
+def missing(folder: Path, shards: Iterable[Shard]) -> list[Shard]:
+    """The shards that are still to be written."""
+    return [shard for shard in shards if not (folder / f"{shard.name}.zip").is_file()]
+
+
+def pack(folder: Path, shards: Sequence[Shard], side: int, quality: int, threads: int = 1,
+         strict: bool = False, done: Callable[[], object] = lambda: None) -> None:
+    """Write these shards; `done` is called after each file.
+
+    A file that is no picture is left out, and noted; if `strict`, it raises DataError.
+    """
+    def convert(file: File) -> tuple[bytes, str]:
+        try:
+            return as_jpeg(content(file), side, quality), ""
+        except PictureError as error:
+            return b"", str(error)
+
+    files = (file for shard in shards for file in shard.files)
+    with _threads(threads) as pool:
+        converted = _in_order(pool, convert, files, 2 * IN_SHARD)
+        for shard in shards:
+            rows = []
+            with (_replacing(folder / f"{shard.name}.zip") as whole,
+                  zipfile.ZipFile(whole, "w") as packed):
+                for file, member in zip(shard.files, shard.members, strict=True):
+                    jpeg, reason = next(converted)
+                    digest = "" if reason else hashlib.sha256(jpeg).hexdigest()
+                    if not reason:
+                        _store(packed, member, jpeg)
+                    elif strict:
+                        raise _refused(file.name, reason)
+                    rows.append((member, file.label, file.name, digest, reason))
+                    done()
+                _store(packed, f"{shard.name}.csv", _table(_OF_SHARD, *rows))
+
+
+def _refused(name: str, reason: str) -> DataError:
+    return DataError(f"{name}: {reason}; repair or remove it, or leave out --strict")
+
+
+def _store(packed: zipfile.ZipFile, name: str, data: bytes) -> None:
+    """Add a member with the same date, rights and system wherever and whenever it is made."""
+    info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    info.create_system, info.external_attr = 3, 0o644 << 16  # Unix, readable
+    packed.writestr(info, data)
+
+
+def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, threads: int = 1,
+           strict: bool = False, done: Callable[[int], object] = lambda files: None) -> Report:
+    """Read all shards, measure the training images, and write the lists.
+
+    `done` is called with the number of files of each shard. Raises DataError if a shard is damaged,
+    if there is no training image, or if something was left out and must not be (`strict`).
+    """
+    report = Report(Counter(), [])
+    total, products = np.zeros((side, side, 3), np.int64), np.zeros((3, 3), np.int64)
+    with _replacing(folder / MANIFEST) as manifest, _threads(threads) as pool:
+        manifest.write(_table(_OF_MANIFEST))
+        inspected = _in_order(pool, lambda shard: _inspect(folder, shard, source.classes, side),
+                              shards, threads)
+        for shard, found in zip(shards, inspected, strict=True):
+            if strict and found.skipped:
+                raise _refused(*found.skipped[0][2:])
+            manifest.write(_table(*found.images))
+            report.images[shard.split] += len(found.images)
+            report.skipped.extend(found.skipped)
+            total += found.total
+            products += found.products
+            done(len(shard.files))
+        if not report.images["train"]:
+            raise DataError(f"{folder}: none of the training pictures can be read: "
+                            f"{report.skipped[0][2]}: {report.skipped[0][3]}, and so on")
+        _write_statistics(folder, report.images["train"], total, products)
+        classes = zip(range(len(source.classes)), source.classes, class_names(source.classes),
+                      strict=True)
+        _write(folder / "classes.csv", _table(("label", "class", "name"), *classes))
+        _write(folder / "skipped.csv", _table(_OF_SKIPPED, *report.skipped))
+    for unfinished in folder.glob("*.part"):  # of runs that were killed
+        unfinished.unlink()
+    return report
+
+
+class _Content(NamedTuple):
+    """Of a shard: rows of the lists, and sums over pixels (H, W, 3) and products of colours (3, 3).
+
+    These are sums of whole numbers and so exact: their order does not matter.
+    """
+
+    images: list[tuple]
+    skipped: list[tuple[str, str, str, str]]
+    total: NDArray[np.int64]
+    products: NDArray[np.int64]
+
+
+def _inspect(folder: Path, shard: Shard, classes: Sequence[str], side: int) -> _Content:
+    path = folder / f"{shard.name}.zip"
+    images, skipped = [], []
+    total, products = np.zeros((side, side, 3), np.int64), np.zeros((3, 3), np.int64)
+    try:
+        with zipfile.ZipFile(path) as packed:
+            rows = io.StringIO(packed.read(f"{shard.name}.csv").decode())
+            for row in csv.DictReader(rows):
+                if row["skipped"]:
+                    skipped.append((shard.split, shard.name, row["source"], row["skipped"]))
+                    continue
+                info = packed.getinfo(row["member"])
+                offset = info.header_offset + 30 + len(info.filename.encode())  # of the JPEG
+                images.append((shard.split, shard.name, row["member"], row["label"],
+                               classes[int(row["label"])], row["source"], offset, info.file_size,
+                               row["sha256"]))
+                if shard.split == "train":
+                    image = np.asarray(to_square(packed.read(info), side)[0])
+                    colours = image.reshape(-1, 3).astype(np.float64)  # (H * W, 3)
+                    total += image
+                    # Below 2**53 a float64 holds whole numbers exactly.
+                    products += (colours.T @ colours).astype(np.int64)
+    except (zipfile.BadZipFile, OSError, PictureError, LookupError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: damaged ({reason}); delete it and run the same command again: "
+                        "only what is missing is made") from None
+    return _Content(images, skipped, total, products)
+
+
+def _write_statistics(folder: Path, images: int, total: NDArray[np.int64],
+                      products: NDArray[np.int64]) -> None:
+    from PIL import Image
+
+    pixels = images * total[..., 0].size
+    sums = [int(number) for number in total.sum(axis=(0, 1))]
+    # The small difference of two large products is exact, too: Python's integers have any length.
+    covariance = [[(pixels * int(products[i, j]) - sums[i] * sums[j]) / pixels**2
+                   for j in range(3)] for i in range(3)]
+    measured = Statistics((total / images).astype(np.float32), np.array(covariance))
+    text = json.dumps({"images": images, "mean colour": [number / pixels for number in sums],
+                       "covariance": covariance, "deviations": measured.deviations.tolist(),
+                       "directions": measured.directions.tolist()}, indent=2)
+    array, picture = io.BytesIO(), io.BytesIO()
+    np.save(array, measured.mean)
+    Image.fromarray(measured.mean.round().astype(np.uint8)).save(picture, "PNG")
+    _write(folder / "statistics.json", text.encode())
+    _write(folder / "mean.npy", array.getvalue())
+    _write(folder / "mean.png", picture.getvalue())
+
+
+def _table(*rows: Iterable[object]) -> bytes:
+    """Rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which gets its name when all of it is on the disk, or never."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(unfinished, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}); make room or "
+                        "choose another --out; the same command goes on where this one "
+                        "stopped") from None
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(count, thread_name_prefix="minialex-prepare")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error nothing more is begun
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item],
+              ahead: int) -> Iterator[Result]:
+    """The results in the order of the items, of which at most `ahead` are worked on in advance."""
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

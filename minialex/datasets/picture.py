@@ -1,0 +1,100 @@
+"""One picture, of whatever kind, as a square of RGB pixels."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["PictureError", "as_jpeg", "read_image", "to_square"]
+
+# The content decides, not the name. Left out are formats for which Pillow starts other programs.
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+ORIENTATION = 0x0112  # in EXIF: how a camera was held; 1 is upright
+
+
+class PictureError(DataError):
+    """Why a picture cannot be used; which file it is must be added."""
+
+
+def read_image(path: str | os.PathLike[str], side: int = 256) -> NDArray[np.uint8]:
+    """Shorter side to `side`, then the central square: uint8 (side, side, 3).  Paper: section 2.
+
+    Raises DataError, naming the file, if it is no picture or damaged.
+    """
+    try:
+        return np.asarray(to_square(Path(path).read_bytes(), side)[0])
+    except OSError as error:
+        reason = error.strerror
+    except PictureError as error:
+        reason = str(error)
+    raise DataError(f"{path}: not a readable picture ({reason}); repair or remove it")
+
+
+def as_jpeg(data: bytes, side: int, quality: int) -> bytes:
+    """The same square as a JPEG file; if `data` is just that already, it is returned as it is.
+
+    quality: 1 to 100. Colour is stored at half the resolution (4:2:0), as in most photographs.
+    Raises PictureError if `data` is no picture or damaged.
+    """
+    picture, finished = to_square(data, side)
+    if finished:
+        return data
+    picture.info.clear()  # a comment would be stored again
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    return file.getvalue()
+
+
+def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
+    """The content of a picture file -> its central square in RGB, and whether it was just that.
+
+    Just that: an upright RGB JPEG of side x side. What is transparent becomes white; of 16 bits the
+    upper 8 stay; a camera's rotation is undone; of an animation the first frame counts.
+    Raises PictureError if `data` is no picture or damaged.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if not data:
+        raise PictureError("empty file")
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as opened:
+            finished = (opened.format, opened.mode, opened.size) == ("JPEG", "RGB", (side, side))
+            finished = finished and opened.getexif().get(ORIENTATION, 1) == 1
+            # The JPEG decoder may leave out detail, but not all that the bicubic filter wants.
+            opened.draft("RGB", (2 * side, 2 * side))
+            picture = _to_rgb(ImageOps.exif_transpose(opened))
+            return ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC), finished
+    except UnidentifiedImageError:
+        reason = "no picture, or of an unknown format"
+    except Image.DecompressionBombError:
+        reason = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    except MemoryError:
+        raise
+    except Exception as error:  # of a damaged picture Pillow lets errors of every kind through
+        reason = " ".join(str(error).split()) or type(error).__name__
+    raise PictureError(reason)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if picture.mode == "F":
+        raise PictureError("pixels are floating-point numbers of unknown range")
+    if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would cut off, not scale
+        levels = np.asarray(picture).clip(0, 2**16 - 1) >> 8
+        picture = Image.fromarray(levels.astype(np.uint8))
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")

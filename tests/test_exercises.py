@@ -1,0 +1,60 @@
+"""The exercises: their tests accept the solutions, and nothing that was not written."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+STUBS = ROOT / "notebooks" / "exercises"
+CHAPTERS = sorted(path.stem for path in STUBS.glob("ch*.py"))
+
+
+def functions_of(folder, chapter):
+    return re.findall(r"^def ([a-z]\w*)", (folder / f"{chapter}.py").read_text(), re.MULTILINE)
+
+
+def outcome(folder):
+    """How many tests of the exercises passed, failed and were skipped with these answers."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", HERE / "exercises",
+         "--answers", folder], cwd=ROOT, capture_output=True, text=True)
+    last = result.stdout.strip().splitlines()[-1]
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last)}
+    return counts, result.stdout
+
+
+def test_solutions_are_accepted():
+    counts, out = outcome(HERE / "exercises" / "solutions")
+    assert counts.keys() == {"passed"}, out
+
+
+def test_empty_answers_are_rejected(tmp_path):
+    for chapter in CHAPTERS:
+        empty = [f"def {name}(*_, **__):\n    return None\n"
+                 for name in functions_of(STUBS, chapter)]
+        (tmp_path / f"{chapter}.py").write_text("\n\n".join(empty))
+    counts, out = outcome(tmp_path)
+    assert counts.keys() == {"failed"}, out
+
+
+def test_unwritten_answers_are_skipped_with_a_hint(tmp_path):
+    for chapter in CHAPTERS:
+        stubs = [f"def {name}(*_, **__):\n    raise NotImplementedError\n"
+                 for name in functions_of(STUBS, chapter)]
+        (tmp_path / f"{chapter}.py").write_text("\n\n".join(stubs))
+    counts, out = outcome(tmp_path)
+    assert counts.keys() == {"skipped"}, out
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_exercise_has_a_stub_a_solution_and_a_test(chapter):
+    stubs = functions_of(STUBS, chapter)
+    assert 4 <= len(stubs) <= 6
+    assert set(stubs) <= set(functions_of(HERE / "exercises" / "solutions", chapter))
+    tests = (HERE / "exercises" / f"test_{chapter}.py").read_text()
+    assert all(f"answers.{name}(" in tests for name in stubs)
+    assert f"pytestmark = pytest.mark.{chapter}" in tests

@@ -1,0 +1,690 @@
+"""Public data sets: the catalogue, bringing a set here, and every way in which that can fail.
+
+No test reaches the network: the addresses are those of a server on this machine, and a name of any
+other machine fails the test.
+"""
+
+import dataclasses
+import errno
+import gzip
+import hashlib
+import io
+import json
+import math
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+from misbehaving_server import serve
+from test_unpack import make_tar, tree
+
+from minialex import datasets
+from minialex.datasets import DataError, data_folder, fetch, find_set, get_set
+from minialex.datasets import catalogue as catalogue_module
+from minialex.datasets.catalogue import CATALOGUE, Download, look_up
+from minialex.datasets.fetch import content_digest
+from minialex.tools import cli
+from minialex.tools import data as data_module
+
+pytestmark = pytest.mark.ch10
+
+FILE = bytes(range(256)) * 1000  # larger than what is read at a time
+TIMEOUT = 0.3
+GETTABLE = [name for name in CATALOGUE if name != "imagenet"]
+
+
+@pytest.fixture(autouse=True)
+def this_machine_only(monkeypatch):
+    def look_up_address(host, *arguments, real=socket.getaddrinfo):
+        assert host == "127.0.0.1", f"a test asks for {host}"
+        return real(host, *arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_address)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An empty working folder, and a user's cache beside it that is not this user's."""
+    monkeypatch.setattr(fetch, "_cache", lambda: tmp_path / "cache")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def server():
+    with serve({"f.bin": FILE}) as running:
+        yield running
+
+
+def download(server, *kinds, name="f.bin", content=FILE):
+    """A file of the catalogue whose homes do what `kinds` say."""
+    return Download(name, tuple(server.address(kind, name) for kind in kinds), len(content),
+                    f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+
+def fails(*parts):
+    """DataError in one line that holds `parts` in this order."""
+    return pytest.raises(DataError, match=r"\A[^\n]*" + "[^\n]*".join(
+        re.escape(str(part)) for part in parts) + r"[^\n]*\Z")
+
+
+# The catalogue
+
+
+def test_sets_of_the_catalogue():
+    assert list(CATALOGUE) == ["fashion-mnist", "mnist", "cifar10", "clothing", "imagenette",
+                               "imagenet"]
+    assert all(look_up(name).name == name for name in CATALOGUE)
+    folders = [known.folder for known in CATALOGUE.values()]
+    assert len(set(folders)) == len(folders) and "fashion-mnist" not in folders
+
+
+@pytest.mark.parametrize("known", CATALOGUE.values(), ids=list(CATALOGUE))
+def test_entry_is_complete_and_consistent(known):
+    assert known.images.keys() <= {"train", "val", "test"} and "train" in known.images
+    assert all(count > 0 for count in known.images.values())
+    for text in (known.licence, known.citation, known.folder, known.pixels):
+        assert text and text == text.strip()
+    assert known.home.startswith("http") and len(known.licence) <= 12 and len(known.pixels) <= 6
+    assert len(set(known.holds)) == len(known.holds) > 0
+    assert len({file.name for file in known.downloads}) == len(known.downloads)
+    for file in known.downloads:
+        assert file.checksum is None or re.fullmatch("sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}",
+                                                     file.checksum)
+        assert file.checksum or known.content, "nothing vouches for it"
+        assert file.size is None or file.size > 1000
+    if known.name in GETTABLE:
+        assert all(len(set(file.addresses)) >= 2 for file in known.downloads), "and a mirror"
+        assert all(address.startswith(("https://", "http://fashion-mnist.s3-website"))
+                   for file in known.downloads for address in file.addresses)
+    if not known.root:
+        assert known.name == "imagenet" or known.holds == tuple(f.name for f in known.downloads)
+    if "train" in known.holds:
+        assert set(known.holds) == known.images.keys()
+    assert known.content is None or re.fullmatch("[0-9a-f]{64}", known.content)
+
+
+def test_figures_that_everybody_knows():
+    total = {name: sum(known.images.values()) for name, known in CATALOGUE.items()}
+    assert total == {"fashion-mnist": 70_000, "mnist": 70_000, "cifar10": 60_000,
+                     "clothing": 3_781, "imagenette": 13_394, "imagenet": 1_331_167}
+    assert look_up("mnist").size == 9_912_422 + 28_881 + 1_648_877 + 4_542
+    assert look_up("clothing").size is None
+
+
+def test_digest_of_clothing_is_that_of_its_list(test_data):
+    """The list has the checksum of each photograph as it was published."""
+    text = (test_data / "clothing-256" / "manifest.csv").read_text(encoding="utf-8")
+    header, *rows = (line.split(",") for line in text.splitlines())
+    columns = [header.index(name) for name in ("path", "source_sha256")]
+    pairs = sorted([row[column] for column in columns] for row in rows)
+    lines = "".join(f"{checksum}  {path}\n" for path, checksum in pairs)
+    assert hashlib.sha256(lines.encode()).hexdigest() == look_up("clothing").content
+
+
+def test_digest_is_that_of_sha256sum(tmp_path):
+    for name in ("val/a/1.jpg", "train/b/2.jpg", "train/a/3.jpg", "train/a/note.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    listed = "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n"
+                     for name in ("train/a/3.jpg", "train/b/2.jpg", "val/a/1.jpg"))
+    assert content_digest(tmp_path) == hashlib.sha256(listed.encode()).hexdigest()
+
+
+# One file
+
+
+def test_good_server(server, tmp_path, capsys):
+    path = fetch.fetch(download(server, "good", "404"), tmp_path / "new" / "folder", TIMEOUT)
+    assert path == tmp_path / "new" / "folder" / "f.bin" and path.read_bytes() == FILE
+    assert [found.name for found in path.parent.iterdir()] == ["f.bin"]
+    assert server.asked == ["good"], "the mirror is left in peace"
+    assert capsys.readouterr() == ("", ""), "a progress bar is for terminals"
+
+
+def test_redirection_is_followed(server, tmp_path):
+    assert fetch.fetch(download(server, "redirect"), tmp_path).read_bytes() == FILE
+    assert server.asked == ["redirect", "good"]
+
+
+def test_file_without_a_published_size(server, tmp_path):
+    bare = dataclasses.replace(download(server, "good"), size=None, checksum=None)
+    assert fetch.fetch(bare, tmp_path).read_bytes() == FILE
+
+
+MISTAKES = {
+    "closed": "no connection",
+    "403": "the server answered 403 Forbidden",
+    "404": "the server answered 404 Not Found",
+    "500": "the server answered 500 Internal Server Error",
+    "wrong": "wrong checksum, sha256 ",
+    "longer": "256,004 bytes came, need 256,000",
+    "page": "49 bytes came, need 256,000",
+    "short": "the connection closed before all had come",
+    "cut chunks": "the connection closed before all had come",
+    "stall": "no answer for 0.3 s",
+    "silent": "no answer for 0.3 s",
+    "loop": "the server answered 302 Found",
+    "nonsense": "invalid literal for int() with base 10: 'much'",
+}
+
+
+@pytest.mark.parametrize(("kind", "why"), MISTAKES.items(), ids=MISTAKES)
+def test_misbehaving_server(server, tmp_path, kind, why):
+    """What happened, what to fetch by hand, where to put it; and no file, whole or half."""
+    wanted = download(server, kind)
+    host = wanted.addresses[0].split("/")[2]
+    with fails("f.bin did not come (", f"{host}: {why}", f"); download {wanted.addresses[0]} by "
+               f"hand, put it into {tmp_path}, then run the same command again"):
+        fetch.fetch(wanted, tmp_path, TIMEOUT)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("kind", "why"), MISTAKES.items(), ids=MISTAKES)
+def test_mirror_is_asked_next(server, tmp_path, kind, why):
+    said = []
+    path = fetch.fetch(download(server, kind, "good", "404"), tmp_path, TIMEOUT, said.append)
+    assert path.read_bytes() == FILE and server.asked[-1] == "good"
+    assert [found.name for found in tmp_path.iterdir()] == ["f.bin"]
+    assert len(said) == 1 and why in said[0]
+
+
+def test_every_failure_is_named(server, tmp_path):
+    with fails("403 Forbidden; 127.0.0.1:", "wrong checksum", "; 127.0.0.1:", "500 Internal",
+               "download", "/403/f.bin by hand"):
+        fetch.fetch(download(server, "403", "wrong", "500"), tmp_path)
+
+
+def test_file_put_there_by_hand_is_used(server, tmp_path):
+    (tmp_path / "f.bin").write_bytes(FILE)
+    assert fetch.fetch(download(server, "good"), tmp_path) == tmp_path / "f.bin"
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(("content", "why"), [
+    (FILE[:1000], "1,000 bytes came, need 256,000"), (b"", "0 bytes came"),
+    (FILE[::-1], "wrong checksum, sha256 ")])
+def test_wrong_file_put_there_by_hand(server, tmp_path, content, why):
+    """It is the user's: not overwritten, and not removed."""
+    (tmp_path / "f.bin").write_bytes(content)
+    with fails(tmp_path / "f.bin", why, "remove it, then run the same command again"):
+        fetch.fetch(download(server, "good"), tmp_path)
+    assert (tmp_path / "f.bin").read_bytes() == content and server.asked == []
+
+
+def test_what_a_killed_run_left_does_no_harm(server, tmp_path):
+    (tmp_path / "f.bin.part").write_bytes(b"half" * 10**6)
+    assert fetch.fetch(download(server, "good"), tmp_path).read_bytes() == FILE
+    assert [found.name for found in tmp_path.iterdir()] == ["f.bin"]
+
+
+class Breaking:
+    """A file whose second write raises."""
+
+    def __init__(self, error):
+        self.error, self.writes = error, 0
+
+    def __call__(self, *arguments):
+        self.file = open(*arguments)  # noqa: SIM115
+        return self
+
+    def write(self, data):
+        self.writes += 1
+        if self.writes > 1:
+            raise self.error
+        return self.file.write(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize("moment", ["writing", "at the end"])
+def test_full_disk(server, tmp_path, monkeypatch, moment):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if moment == "writing":
+        monkeypatch.setattr(fetch, "open", Breaking(full), raising=False)
+    else:
+        monkeypatch.setattr(os, "fsync", Mock(side_effect=full))
+    with fails(tmp_path / "f.bin", "cannot be written (No space left on device); make room, or "
+               "choose another folder with --data-dir, then run the same command again"):
+        fetch.fetch(download(server, "good", "good"), tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert server.asked == ["good"], "a mirror does not help here"
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below", "/proc/below"])
+def test_folder_that_cannot_be_written(server, tmp_path, folder):
+    """Permissions would not stop root; these do."""
+    if folder.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("needs Linux")
+    (tmp_path / "file").write_text("")
+    with fails(tmp_path / folder / "f.bin", "cannot be written (", "); make room, or choose"):
+        fetch.fetch(download(server, "good"), tmp_path / folder)
+
+
+def test_ctrl_c_in_the_middle(server, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "open", Breaking(KeyboardInterrupt()), raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            fetch.fetch(download(server, "good", "good"), tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert fetch.fetch(download(server, "good"), tmp_path).read_bytes() == FILE
+
+
+# Where sets lie
+
+
+def fill(folder, name):
+    """Something of the right name for all that a set holds."""
+    for inside in look_up(name).holds:
+        (folder / look_up(name).folder / inside).mkdir(parents=True)
+    return folder / look_up(name).folder
+
+
+def test_data_folder(place):
+    assert data_folder() == place.parent / "cache"
+    assert data_folder("elsewhere") == Path("elsewhere")
+    assert data_folder("~/sets") == Path.home() / "sets"
+    (place / "data").write_text("no folder")
+    assert data_folder() == place.parent / "cache"
+    (place / "data").unlink()
+    (place / "data").mkdir()
+    assert data_folder() == Path("data")
+    assert data_folder(place) == place
+
+
+def test_set_is_looked_for_in_order(place):
+    assert find_set("mnist") is None
+    cached = fill(place.parent / "cache", "mnist")
+    assert find_set("mnist") == cached
+    (place / "data").mkdir()
+    assert find_set("mnist") == cached
+    assert fill(place / "data", "mnist").name == "mnist"
+    assert find_set("mnist") == Path("data", "mnist")
+    assert find_set("mnist", place) is None, "only there, if a folder is given"
+    assert find_set("mnist", place / "data") == place / "data" / "mnist"
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_incomplete_set_is_none(place, name):
+    folder = fill(place / "data", name)
+    assert find_set(name) is not None
+    (folder / look_up(name).holds[-1]).rmdir()
+    assert find_set(name) is None
+
+
+@pytest.mark.parametrize("function", [find_set, get_set, look_up])
+def test_unknown_set(place, function):
+    with fails("data set 'mnits' came; need one of fashion-mnist, mnist, cifar10, clothing, "
+               "imagenette, imagenet; correct the name"):
+        function("mnits")
+
+
+def test_embedded_subset_is_not_the_full_set(place):
+    """Both in the data folder of a clone: they must not get into each other's way."""
+    root = Path(__file__).resolve().parents[1]
+    assert (root / "data" / "fashion-mnist" / "train-images-idx3-ubyte.gz").exists()
+    assert find_set("fashion-mnist", root / "data") != root / "data" / "fashion-mnist"
+
+
+# Whole sets, small
+
+
+def idx(*shape):
+    content = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
+    return gzip.compress(content + bytes(math.prod(shape)), mtime=0)
+
+
+def zipped(files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
+
+
+def tarred(folder, files):
+    return make_tar(folder / "packed", files, "w:gz").read_bytes()
+
+
+PHOTOGRAPHS = {f"{split}/hat/{split}.jpg": split.encode() for split in ("train", "val", "test")}
+
+
+@pytest.fixture
+def small(place, monkeypatch):
+    """The catalogue with tiny contents and a server of them: `small.kinds` is what it does."""
+    clothing = look_up("clothing")
+    theirs = {f"{clothing.root}/{name.replace('val/', 'validation/')}": content
+              for name, content in PHOTOGRAPHS.items()} | {f"{clothing.root}/README.md": b"hello"}
+    prefix = f"{look_up('cifar10').root}/"
+    record = b"\7" + random.Random(0).randbytes(3072)
+    contents = {
+        "train-images-idx3-ubyte.gz": idx(2, 28, 28), "train-labels-idx1-ubyte.gz": idx(2),
+        "t10k-images-idx3-ubyte.gz": idx(1, 28, 28), "t10k-labels-idx1-ubyte.gz": idx(1),
+        "cifar-10-binary.tar.gz": tarred(place.parent, {
+            prefix + name: 2 * record for name in look_up("cifar10").holds}),
+        "imagenette2-320.tgz": tarred(place.parent, {
+            f"imagenette2-320/{split}/n01440764/1.JPEG": b"fish" for split in ("train", "val")}),
+        clothing.downloads[0].name: zipped(theirs)}
+    listed = "".join(f"{hashlib.sha256(PHOTOGRAPHS[name]).hexdigest()}  {name}\n"
+                     for name in sorted(PHOTOGRAPHS))
+    with serve(contents) as server:
+        def sets(*kinds):
+            small = {}
+            for name in GETTABLE:
+                files = [download(server, *kinds, name=file.name, content=contents[file.name])
+                         for file in look_up(name).downloads]
+                if name == "clothing":
+                    files = [dataclasses.replace(files[0], size=None, checksum=None)]
+                small[name] = dataclasses.replace(CATALOGUE[name], downloads=tuple(files))
+            small["clothing"] = dataclasses.replace(
+                small["clothing"], content=hashlib.sha256(listed.encode()).hexdigest())
+            known = small | {"imagenet": CATALOGUE["imagenet"]}
+            monkeypatch.setattr(catalogue_module, "CATALOGUE", known)
+            monkeypatch.setattr(data_module, "CATALOGUE", known)
+
+        sets("good")
+        yield SimpleNamespace(server=server, contents=contents, sets=sets, theirs=theirs)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_get_loose_files(small, place, name):
+    folder = get_set(name)
+    assert folder == place.parent / "cache" / look_up(name).folder == find_set(name)
+    assert sorted(tree(folder)) == sorted(look_up(name).holds)
+    read = datasets.mnist if name == "mnist" else datasets.fashion_mnist
+    assert read("train", folder)[0].shape == (2, 28, 28, 1)
+    assert get_set(name) == folder
+    assert small.server.asked == ["good"] * 4, "no second time"
+
+
+def test_one_file_by_hand_the_others_fetched(small, place):
+    (place / "mnist").mkdir()
+    name = "t10k-images-idx3-ubyte.gz"
+    (place / "mnist" / name).write_bytes(small.contents[name])
+    assert get_set("mnist", place) == place / "mnist" == find_set("mnist", place)
+    assert len(small.server.asked) == 3
+
+
+def test_damaged_file_of_a_complete_set_is_named(small, place):
+    get_set("mnist", place)
+    (place / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
+    with fails(place / "mnist" / "t10k-labels-idx1-ubyte.gz", "7 bytes came", "remove it"):
+        get_set("mnist", place)
+
+
+def test_all_that_is_missing_is_named_at_once(small, place):
+    small.sets("403")
+    (place / "mnist").mkdir()
+    name = "t10k-labels-idx1-ubyte.gz"
+    (place / "mnist" / name).write_bytes(small.contents[name])
+    with fails("download http://127.0.0.1", "train-images-idx3-ubyte.gz by hand, and beside it "
+               "train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, put them into "
+               f"{place / 'mnist'}, then run"):
+        get_set("mnist", place)
+
+
+def test_get_cifar10(small, place):
+    folder = get_set("cifar10", place)
+    assert sorted(tree(folder)) == sorted(look_up("cifar10").holds)
+    assert datasets.cifar10("train", folder)[0].shape == (10, 32, 32, 3)
+    assert [path.name for path in place.iterdir()] == ["cifar10"], "the archive is gone"
+
+
+def test_get_photographs(small, place):
+    """Splits are called as everywhere; what else lay in the archive is kept."""
+    assert tree(get_set("clothing", place)) == PHOTOGRAPHS | {"README.md": b"hello"}
+    assert sorted(tree(get_set("imagenette", place))) == ["train/n01440764/1.JPEG",
+                                                          "val/n01440764/1.JPEG"]
+    assert sorted(path.name for path in place.iterdir()) == ["clothing", "imagenette"]
+
+
+@pytest.mark.parametrize("name", ["cifar10", "clothing", "imagenette"])
+def test_second_get_does_nothing(small, place, monkeypatch, name):
+    folder = get_set(name)
+    for expensive in ("content_digest", "unpack", "fetch"):
+        monkeypatch.setattr(fetch, expensive, None)
+    said = []
+    assert get_set(name, say=said.append) == folder and said == []
+    assert small.server.asked == ["good"]
+
+
+@pytest.mark.parametrize("name", ["cifar10", "clothing", "imagenette"])
+def test_archive_put_there_by_hand(small, place, name):
+    """It is used, and it stays: minialex removes only what it fetched."""
+    small.sets("500")
+    archive = place / look_up(name).downloads[0].name
+    archive.write_bytes(small.contents[archive.name])
+    said = []
+    assert get_set(name, place, say=said.append) == place / name
+    assert archive.exists() and small.server.asked == []
+    assert said == [f"unpacking {archive}", f"{archive} is not needed any more"]
+
+
+@pytest.mark.parametrize("name", ["cifar10", "clothing", "imagenette"])
+@pytest.mark.parametrize("kind", ["403", "short", "page"])
+def test_failed_get_leaves_nothing(small, place, name, kind):
+    small.sets(kind)
+    with fails(look_up(name).downloads[0].name):
+        get_set(name, place)
+    assert list(place.iterdir()) == []
+    small.sets("good")
+    assert get_set(name, place) == place / name
+
+
+def test_mirror_of_a_whole_set(small, place):
+    small.sets("500", "good")
+    said = []
+    get_set("mnist", place, say=said.append)
+    assert small.server.asked == ["500", "good"] * 4 and len(said) == 4
+
+
+@pytest.mark.parametrize(("change", "why"), [
+    (lambda files: files | {next(iter(files)): b"another hat"}, "its pictures are not those of"),
+    (lambda files: dict(list(files.items())[1:] + [("x", b"")]), "lies outside of"),
+    (lambda files: {name: content for name, content in files.items() if "valid" not in name},
+     "holds no val;"),
+    (lambda files: files | {f"{look_up('clothing').root}/val/hat/x.jpg": b"more"},
+     "its pictures are not those of"),
+], ids=["changed", "outside", "no split", "one more"])
+def test_photographs_that_are_others(small, place, change, why):
+    """There is no checksum of the archive: its content decides."""
+    name = look_up("clothing").downloads[0].name
+    small.server.files[name] = zipped(change(small.theirs))
+    with fails(name, why):
+        get_set("clothing", place)
+    assert list(place.iterdir()) == []
+    (place / name).write_bytes(small.server.files[name])
+    with fails(name, why):
+        get_set("clothing", place)
+    assert [path.name for path in place.iterdir()] == [name], "put there by hand, it stays"
+
+
+def test_folder_that_is_half_a_set_is_left_alone(small, place):
+    (place / "imagenette" / "train").mkdir(parents=True)
+    with fails(place / "imagenette", "is there, but without val", "move the folder away, then run"):
+        get_set("imagenette", place)
+    assert small.server.asked == [] and (place / "imagenette" / "train").is_dir()
+
+
+def test_interrupted_unpacking_is_taken_up(small, place, monkeypatch):
+    def interrupt(known, unpacked):
+        assert tree(unpacked)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "_arrange", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            get_set("imagenette", place)
+    archive = look_up("imagenette").downloads[0].name
+    assert [path.name for path in place.iterdir()] == [archive]
+    assert get_set("imagenette", place) == place / "imagenette"
+    assert small.server.asked == ["good"], "it is not fetched again"
+
+
+def test_full_disk_while_unpacking(small, place, monkeypatch):
+    """What was fetched and checked is not fetched again when there is room."""
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfileobj", Mock(side_effect=OSError(
+            errno.ENOSPC, os.strerror(errno.ENOSPC))))
+        with fails(place / "imagenette", "cannot be written (No space left on device)"):
+            get_set("imagenette", place)
+    assert [path.name for path in place.iterdir()] == ["imagenette2-320.tgz"]
+    assert get_set("imagenette", place) == place / "imagenette"
+    assert small.server.asked == ["good"]
+
+
+def test_imagenet_is_fetched_by_hand(place):
+    with fails("imagenet: is only for who has agreed to its terms; sign up at "
+               "https://image-net.org/", "ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar, "
+               "ILSVRC2012_devkit_t12.tar.gz by hand", "minialex data prepare FOLDER"):
+        get_set("imagenet")
+
+
+# The command
+
+
+@pytest.fixture
+def minialex(capsys):
+    """Call it like the command: exit code, standard output, standard error."""
+    def run(*arguments):
+        code = cli.main([str(argument) for argument in arguments])
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["list", "get"])
+def test_help_explains_every_option(minialex, capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        minialex("data", command, "--help")
+    out = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert not re.findall(r"^  (--?\w\S*(?: [A-Z|,]+)?)\n  -", out, re.MULTILINE)
+
+
+def where(out):
+    """The last column of the table, by name."""
+    return {line.split()[0]: line.split()[-1] for line in out.splitlines()[1:1 + len(CATALOGUE)]}
+
+
+def test_list_shows_what_is_here(small, minialex, place):
+    result = minialex("data", "list")
+    assert result.code == 0 and result.err == ""
+    assert where(result.out) == {"fashion-mnist": "embedded"} | dict.fromkeys(
+        ["mnist", "cifar10", "clothing", "imagenette", "imagenet"], "-")
+    get_set("mnist")
+    (place / "data").mkdir()
+    get_set("clothing")
+    get_set("fashion-mnist")
+    assert where(minialex("data", "list").out) == {
+        "fashion-mnist": "./data", "mnist": "cache", "cifar10": "-", "clothing": "./data",
+        "imagenette": "-", "imagenet": "-"}
+    fill(place / "mine", "imagenet")
+    result = minialex("data", "list", "--data-dir", "mine")
+    assert where(result.out)["imagenet"] == "--data-dir" and where(result.out)["mnist"] == "-"
+    assert "brings a set to mine;" in result.out
+
+
+def test_list_fits_a_terminal(minialex, place):
+    (place / "data").mkdir()
+    out = minialex("data", "list").out
+    assert max(map(len, out.splitlines())) <= 80
+    for figures in ("70,000       10  28x28    30.9 MB  MIT", "1,331,167    1,000", "341.7 MB",
+                    "by hand"):
+        assert figures in out
+
+
+def test_list_as_json(small, minialex, place):
+    get_set("mnist", place / "data")
+    told = json.loads(minialex("data", "list", "--json").out)
+    assert told["data_folder"] == str(place / "data")
+    by_name = {known["name"]: known for known in told["sets"]}
+    assert list(by_name) == list(CATALOGUE)
+    assert by_name["mnist"]["folder"] == str(place / "data" / "mnist")
+    assert by_name["cifar10"]["folder"] is None
+    assert by_name["mnist"]["images"] == {"train": 60_000, "test": 10_000}
+    assert all(known["citation"] and known["licence"] for known in told["sets"])
+    assert len(by_name["mnist"]["downloads"][0]["addresses"]) == 1
+
+
+def test_get_says_what_it_got(small, minialex, place):
+    result = minialex("data", "get", "clothing", "--data-dir", place)
+    assert result.code == 0
+    assert result.out == textwrap.dedent(f"""\
+        clothing is complete: {place / 'clothing'}
+          3,068 train, 341 val, 372 test images in 10 classes; licence: CC0 1.0
+          cite A. Grigorev, Clothing dataset (small), 2020,
+          https://github.com/alexeygrigorev/clothing-dataset-small
+          next: minialex data prepare {place / 'clothing'}
+        """)
+    assert result.err.startswith("  unpacking ") and result.err.count("\n") == 1
+    result = minialex("data", "get", "clothing", "--data-dir", place)
+    assert result.out.startswith("clothing was there already: ") and result.err == ""
+    assert "prepare" not in minialex("data", "get", "mnist", "--data-dir", place).out
+
+
+@pytest.mark.parametrize(("name", "message"), [
+    ("mnist", "minialex: train-images-idx3-ubyte.gz did not come ("),
+    ("imagenet", "minialex: imagenet: is only for who has agreed"),
+    ("mnits", "minialex: data set 'mnits' came; need one of")])
+def test_mistake_is_one_line(small, minialex, place, name, message):
+    small.sets("closed")
+    result = minialex("data", "get", name)
+    assert result.code == 2 and result.out == ""
+    assert result.err.splitlines()[-1].startswith(message)
+    assert "Errno" not in result.err and "Traceback" not in result.err
+    with pytest.raises(DataError):
+        minialex("data", "get", name, "--debug")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no Ctrl-C for another process")
+def test_ctrl_c_on_the_command(server, tmp_path):
+    """In a process of its own, while the server says nothing more."""
+    code = textwrap.dedent(f"""\
+        import dataclasses, sys
+        from minialex.datasets import catalogue
+        from minialex.tools import cli
+        file = catalogue.Download("f.bin", ({server.address("stall", "f.bin")!r},), None, "md5:0")
+        known = dataclasses.replace(catalogue.CATALOGUE["imagenette"], downloads=(file,))
+        catalogue.CATALOGUE = {{"imagenette": known}}
+        sys.exit(cli.main(["data", "get", "imagenette", "--data-dir", "sets"]))
+        """)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, text=True,
+                               stderr=subprocess.PIPE)
+    for _ in range(1000):
+        if (tmp_path / "sets" / "f.bin.part").exists() and server.asked:
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == "minialex: interrupted\n"
+    assert process.returncode == 130
+    assert list((tmp_path / "sets").iterdir()) == []
+
+
+def test_nothing_is_loaded_before_it_is_needed():
+    code = ("import sys, minialex, minialex.tools.cli\n"
+            "print(*{'pooch', 'requests', 'tqdm'} & set(sys.modules))\n"
+            "from minialex.tools import data\n"
+            "print(*{'pooch', 'requests', 'tqdm'} & set(sys.modules))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,694 @@
+"""Preparing pictures: what is packed, what is left out, and what an interruption changes."""
+
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minialex.datasets import DataError, ImageSet, is_prepared, prepared, read_image
+from minialex.datasets import pack as pack_module
+from minialex.datasets.prepared import LISTS
+from minialex.datasets.source import class_files, content, folder_source
+from minialex.tools import cli
+
+pytestmark = pytest.mark.ch10
+
+SIDE = 16
+
+
+def picture(number, size=(24, 20)):
+    """Smooth, and like no other."""
+    pixels = np.random.default_rng(number).integers(0, 256, (3, 3, 3)).astype(np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+def fill(folder, count, first=0, **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        picture(first + number).save(folder / f"{number:02}.jpg", quality=95, **options)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Pictures of two classes: 13 to train, 3 to validate, 2 to test."""
+    root = tmp_path / "pets"
+    fill(root / "train" / "cat", 8)
+    fill(root / "train" / "ant", 5, 100)
+    fill(root / "validation" / "cat", 2, 200)
+    fill(root / "validation" / "ant", 1, 210)
+    fill(root / "test" / "cat", 2, 300)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(pack_module, "IN_SHARD", 4)
+
+
+@pytest.fixture
+def prepare(capsys):
+    """Call it like `minialex data prepare`: exit code, standard output and error."""
+    def run(*arguments):
+        code = cli.main(["data", "prepare", "--side", str(SIDE), *map(str, arguments)])
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+
+    return run
+
+
+@pytest.fixture
+def whole(source, prepare, tmp_path):
+    """The folder of a set that was prepared without any disturbance."""
+    assert prepare(source, "--out", tmp_path / "whole").code == 0
+    return tmp_path / "whole"
+
+
+def tree(folder):
+    """All files and their content."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def table(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def mistake(result, *parts):
+    """Exit code 2, and one line on standard error that holds `parts`."""
+    assert result.code == 2 and result.err.count("\n") == 1, result.err
+    assert "Errno" not in result.err and "Traceback" not in result.err
+    for part in parts:
+        assert str(part) in result.err, result.err
+    return True
+
+
+# What is written
+
+
+SHARDS = ["train-00000.zip", "train-00001.zip", "train-00002.zip", "train-00003.zip",
+          "val-00000.zip", "test-00000.zip"]
+
+
+def test_files_of_a_prepared_set(whole):
+    assert sorted(tree(whole)) == sorted([*SHARDS, *LISTS, "prepared.json"])
+    assert is_prepared(whole)
+
+
+@pytest.mark.parametrize(("number", "size"), [(0, 4), (1, 4), (2, 4), (3, 1)])
+def test_shard_is_a_zip_that_any_tool_can_open(whole, number, size):
+    with zipfile.ZipFile(whole / f"train-{number:05}.zip") as packed:
+        assert packed.testzip() is None
+        *images, listing = packed.infolist()
+        assert listing.filename == f"train-{number:05}.csv" and len(images) == size
+        for info in images:
+            assert info.compress_type == zipfile.ZIP_STORED
+            assert info.date_time == (1980, 1, 1, 0, 0, 0) and info.external_attr >> 16 == 0o644
+            with Image.open(packed.open(info)) as image:
+                assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (SIDE, SIDE))
+
+
+def test_manifest_says_where_each_image_is(whole):
+    rows = table(whole / "manifest.csv")
+    assert len(rows) == 18 and [row["split"] for row in rows] == (
+        13 * ["train"] + 3 * ["val"] + 2 * ["test"])
+    for row in rows:
+        start, size = int(row["offset"]), int(row["bytes"])
+        data = (whole / f"{row['shard']}.zip").read_bytes()[start : start + size]
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
+        with zipfile.ZipFile(whole / f"{row['shard']}.zip") as packed:
+            assert packed.read(row["member"]) == data
+        assert row["member"].split("/")[0] == row["class"] == ["ant", "cat"][int(row["label"])]
+
+
+def test_training_images_are_shuffled_and_the_others_in_order(whole):
+    rows = table(whole / "manifest.csv")
+    named = {split: [row["source"] for row in rows if row["split"] == split]
+             for split in ("train", "val", "test")}
+    assert named["val"] == ["validation/ant/00.jpg", "validation/cat/00.jpg",
+                            "validation/cat/01.jpg"]
+    assert named["test"] == ["test/cat/00.jpg", "test/cat/01.jpg"]
+    assert sorted(named["train"]) == [f"train/ant/{n:02}.jpg" for n in range(5)] + [
+        f"train/cat/{n:02}.jpg" for n in range(8)]
+    assert named["train"] != sorted(named["train"])
+
+
+def test_a_source_of_finished_jpegs_is_kept_bit_for_bit(whole, prepare, tmp_path):
+    """Unpacked and prepared again, nothing is lost."""
+    for split in ("train", "val", "test"):
+        for path in whole.glob(f"{split}-*.zip"):
+            with zipfile.ZipFile(path) as packed:
+                packed.extractall(tmp_path / "unpacked" / split,
+                                  [name for name in packed.namelist() if "/" in name])
+    assert prepare(tmp_path / "unpacked", "--out", tmp_path / "again", "--quality", 30).code == 0
+    first, second = (sorted(row["sha256"] for row in table(folder / "manifest.csv"))
+                     for folder in (whole, tmp_path / "again"))
+    assert first == second
+
+
+# Reading
+
+
+def test_prepared_set_is_read_as_images(whole, source):
+    data = prepared(whole)
+    assert (data.name, data.shape, list(data.classes)) == ("whole", (SIDE, SIDE, 3), ["ant", "cat"])
+    assert len(data) == 13 and np.bincount(data.labels).tolist() == [5, 8]
+    assert data.labels.dtype == np.int64
+    rows = [row for row in table(whole / "manifest.csv") if row["split"] == "train"]
+    images = data.read(np.arange(13))
+    assert images.shape == (13, SIDE, SIDE, 3) and images.dtype == np.uint8
+    for image, label, row in zip(images, data.labels, rows, strict=True):
+        assert label == int(row["label"])
+        difference = read_image(source / row["source"], SIDE).astype(int) - image
+        assert np.abs(difference).mean() < 4, row["source"]
+
+
+def test_images_come_in_the_order_that_was_asked_for(whole):
+    data = prepared(whole, "val")
+    assert data.labels.tolist() == [0, 1, 1]
+    images = data.read(np.arange(3))
+    np.testing.assert_array_equal(data.read(np.array([2, 0, 2])), images[[2, 0, 2]])
+    assert data.read(np.array([], np.int64)).shape == (0, SIDE, SIDE, 3)
+
+
+def test_several_threads_read_at_once(whole):
+    data = prepared(whole)
+    expected = data.read(np.arange(13))
+    orders = [np.random.default_rng(seed).permutation(13) for seed in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        for order, images in zip(orders, pool.map(data.read, orders), strict=True):
+            np.testing.assert_array_equal(images, expected[order])
+
+
+def test_statistics_are_those_of_the_training_images(whole):
+    data = prepared(whole)
+    pixels = data.read(np.arange(13)).astype(np.float64)
+    measured = data.statistics
+    assert measured.mean.dtype == np.float32 and measured.mean.shape == (SIDE, SIDE, 3)
+    np.testing.assert_array_equal(measured.mean, pixels.mean(axis=0).astype(np.float32))
+    covariance = np.cov(pixels.reshape(-1, 3).T, bias=True)
+    np.testing.assert_allclose(measured.covariance, covariance, rtol=1e-12)
+    plain = ImageSet("plain", data.labels, data.classes, data.shape, data.read).measure()
+    np.testing.assert_allclose(measured.covariance, plain.covariance, rtol=1e-3)
+    for split in ("val", "test"):
+        assert prepared(whole, split).statistics.mean.tobytes() == measured.mean.tobytes()
+
+
+def test_statistics_are_there_to_look_at(whole):
+    measured = prepared(whole).statistics
+    about = json.loads((whole / "statistics.json").read_text())
+    assert about["images"] == 13
+    np.testing.assert_allclose(about["mean colour"], measured.mean.mean(axis=(0, 1)), rtol=1e-6)
+    np.testing.assert_array_equal(about["deviations"], measured.deviations)
+    np.testing.assert_array_equal(about["directions"], measured.directions)
+    with Image.open(whole / "mean.png") as image:
+        np.testing.assert_allclose(np.asarray(image), measured.mean, atol=0.5001)
+
+
+def test_classes_have_their_place_in_the_list(whole):
+    assert table(whole / "classes.csv") == [{"label": "0", "class": "ant", "name": "ant"},
+                                            {"label": "1", "class": "cat", "name": "cat"}]
+
+
+def test_wnids_of_imagenet_get_their_names(tmp_path, prepare):
+    for wnid in ("n01440764", "n02012849", "n03126707", "n99999999"):
+        fill(tmp_path / "some" / "train" / wnid, 1)
+    assert prepare(tmp_path / "some").code == 0
+    assert list(prepared(tmp_path / "some-prepared").classes) == [
+        "tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)", "n99999999"]
+
+
+@pytest.mark.parametrize(("ask", "message"), [
+    (lambda whole: prepared(whole / "nowhere"), "nowhere: is no prepared set, or not finished; "),
+    (lambda whole: prepared(whole.parent), "is no prepared set, or not finished; run minialex "),
+    (lambda whole: prepared(whole, "validation"), "has no images for 'validation'; "),
+], ids=["nothing", "folder", "split"])
+def test_what_is_not_there_cannot_be_read(whole, ask, message):
+    with pytest.raises(DataError, match=message):
+        ask(whole)
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("manifest.csv", b"split,shard\ntrain,train-00000\n"), ("manifest.csv", b"\xff\xfe\x00"),
+    ("classes.csv", b"what,ever\n1,2\n"), ("mean.npy", b"broken"), ("mean.npy", b""),
+    ("statistics.json", b"{}"), ("statistics.json", b'{"covariance": [1, 2]}')])
+def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, name, content):
+    before = tree(whole)
+    (whole / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); delete it and run minialex "
+                                        r"data prepare with the same folders again") as caught:
+        prepared(whole)
+    assert "\n" not in str(caught.value)
+    (whole / name).unlink()
+    assert not is_prepared(whole)
+    assert prepare(source, "--out", whole).code == 0
+    assert tree(whole) == before
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1500])
+
+
+def other_byte(path):
+    data = bytearray(path.read_bytes())
+    data[400] ^= 1
+    path.write_bytes(data)
+
+
+def swapped(path):
+    path.write_bytes(path.with_name("train-00001.zip").read_bytes())
+
+
+@pytest.mark.parametrize("damage", [cut, other_byte, swapped, Path.unlink])
+def test_damaged_shard_is_named_and_can_be_made_again(whole, source, prepare, damage):
+    before = tree(whole)
+    damage(whole / "train-00000.zip")
+    data = prepared(whole)
+    assert data.read(np.arange(4, 13)).shape == (9, SIDE, SIDE, 3), "the others can be read"
+    with pytest.raises(DataError, match=r"\A\S*train-00000\.zip: .*(damaged|No such file).* run "
+                                        "minialex data prepare with the same folders") as caught:
+        data.read(np.arange(13))
+    assert "\n" not in str(caught.value)
+    (whole / "train-00000.zip").unlink(missing_ok=True)
+    done = prepare(source, "--out", whole)
+    assert done.code == 0 and "packed 4 files" in done.out
+    assert tree(whole) == before
+
+
+def test_shard_that_is_damaged_before_the_end_is_named(whole, source, prepare):
+    (whole / "manifest.csv").unlink()
+    cut(whole / "train-00002.zip")
+    assert mistake(prepare(source, "--out", whole), "train-00002.zip: damaged (", "delete it")
+    assert not is_prepared(whole)
+
+
+# Always the same
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_same_bytes_with_any_number_of_threads(source, whole, prepare, tmp_path, threads):
+    assert prepare(source, "--out", tmp_path / "again", "--threads", threads).code == 0
+    assert tree(tmp_path / "again") == tree(whole)
+
+
+KILLED = """
+import os, signal, sys
+from minialex.datasets import pack
+from minialex.tools import cli
+
+def deadly(function, countdown):
+    def counted(*arguments):
+        nonlocal countdown
+        countdown -= 1
+        if countdown < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+    return counted
+
+pack.IN_SHARD = 4
+name, countdown, *arguments = sys.argv[1:]
+setattr(pack, name, deadly(getattr(pack, name), int(countdown)))
+cli.main(["data", "prepare", *arguments])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no system that kills")
+@pytest.mark.parametrize(("name", "after", "left"), [
+    ("as_jpeg", 2, 0), ("_store", 9, 1), ("_store", 10, 2), ("_inspect", 2, 6), ("_write", 4, 6)])
+def test_killed_run_goes_on_and_ends_with_the_same_bytes(source, whole, prepare, tmp_path, name,
+                                                         after, left):
+    out = tmp_path / "killed"
+    done = subprocess.run([sys.executable, "-c", KILLED, name, str(after), str(source), "--out",
+                           str(out), "--side", str(SIDE), "--threads", "1"], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not is_prepared(out)
+    assert len(list(out.glob("*.zip"))) == left, "whole shards only"
+    assert all(zipfile.ZipFile(path).testzip() is None for path in out.glob("*.zip"))
+    assert prepare(source, "--out", out).code == 0
+    assert tree(out) == tree(whole)
+
+
+def test_finished_set_stays_as_it_is(source, whole, prepare):
+    before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
+    done = prepare(source, "--out", whole)
+    assert done.code == 0 and "is finished already; nothing to do" in done.out
+    assert {path.name: path.stat().st_mtime_ns for path in whole.iterdir()} == before
+
+
+@pytest.mark.parametrize(("change", "options", "message"), [
+    (None, ["--quality", 90], "was begun with --quality 95, and now 90 came; keep to it, or "),
+    (None, ["--side", 8], "was begun with --side 16, and now 8 came; keep to it, or "),
+    (lambda source: fill(source / "train" / "cat", 9), [], "was begun with other pictures, or"),
+    (lambda source: (source / "train/cat/00.jpg").unlink(), [], "was begun with other pictures"),
+    (lambda source: (source / "train/cat/00.jpg").write_bytes(b""), [], "the pictures have chang"),
+    (lambda source: (source / "test").rename(source / "nothing"), [], "was begun with other pict"),
+    (lambda source: (source / "train" / "ape").mkdir(), [], "was begun with other pictures, or"),
+], ids=["quality", "side", "one more", "one less", "another", "split", "class"])
+def test_another_source_or_setting_is_refused(source, whole, prepare, change, options, message):
+    before = tree(whole)
+    if change:
+        change(source)
+    assert mistake(prepare(source, "--out", whole, *options), whole, message, "choose another")
+    assert tree(whole) == before
+
+
+def test_folder_that_holds_something_else_is_refused(source, prepare, tmp_path):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "to whom.txt").write_text("Dear")
+    assert mistake(prepare(source, "--out", tmp_path / "letters"), "is not empty, and no prepared")
+    assert len(list((tmp_path / "letters").iterdir())) == 1
+
+
+def test_prepared_set_is_no_source(whole, prepare):
+    assert mistake(prepare(whole, "--out", whole.parent / "twice"), "is a prepared set already")
+
+
+# What is left out
+
+
+@pytest.fixture
+def broken(source):
+    """Files in train/cat that are no readable pictures -> the reason."""
+    cat = source / "train" / "cat"
+    (cat / "empty.jpg").write_bytes(b"")
+    (cat / "text.jpg").write_text("<html>404</html>")
+    noise = np.random.default_rng(0).integers(0, 256, (50, 50, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(cat / "cut.jpg")
+    (cat / "cut.jpg").write_bytes((cat / "cut.jpg").read_bytes()[:2000])
+    (cat / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (cat / "gone.jpg").symlink_to(source / "nowhere.jpg")
+    (cat / "round.jpg").symlink_to(cat / "round.jpg")
+    os.mkfifo(cat / "pipe.jpg")
+    unknown = "no picture, or of an unknown format"
+    return {"empty.jpg": "empty file", "text.jpg": unknown, "Thumbs.db": unknown,
+            "cut.jpg": "image file is truncated (", "gone.jpg": "no file, or a link to nothing",
+            "pipe.jpg": "no file, or a link to nothing",
+            "round.jpg": "no file, or a link to nothing"}
+
+
+def test_what_is_no_picture_is_left_out_and_listed(source, broken, prepare, tmp_path, whole):
+    done = prepare(source, "--out", tmp_path / "out")
+    assert done.code == 0 and done.err == ""
+    rows = table(tmp_path / "out" / "skipped.csv")
+    assert {row["source"]: row["split"] for row in rows} == {
+        f"train/cat/{name}": "train" for name in broken}
+    for row in rows:
+        assert row["reason"].startswith(broken[Path(row["source"]).name])
+        assert (tmp_path / "out" / f"{row['shard']}.zip").is_file()
+    assert "skipped   7 files, listed in " in done.out
+    assert "          2 x no picture, or of an unknown format" in done.out
+    assert "          1 x image file is truncated\n" in done.out, "no bytes here"
+    good, bad = (sorted(row["sha256"] for row in table(folder / "manifest.csv"))
+                 for folder in (whole, tmp_path / "out"))
+    assert good == bad
+    assert prepared(tmp_path / "out").read(np.arange(13)).shape == (13, SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_strict_stops_at_the_first(source, broken, prepare, tmp_path, threads):
+    out = tmp_path / "out"
+    stopped = prepare(source, "--out", out, "--strict", "--threads", threads)
+    assert mistake(stopped, "train/cat/", "; repair or remove it, or leave out --strict")
+    assert not is_prepared(out) and not list(out.glob("*.part"))
+    prepare(source, "--out", tmp_path / "loose")
+    first = table(tmp_path / "loose" / "skipped.csv")[0]
+    assert f"minialex: {first['source']}: {first['reason']}; repair" in stopped.err
+    assert prepare(source, "--out", out).code == 0, "and goes on without"
+    assert tree(out) == tree(tmp_path / "loose")
+
+
+def test_strict_sees_what_an_earlier_run_left_out(source, broken, prepare, tmp_path):
+    prepare(source, "--out", tmp_path / "out")
+    (tmp_path / "out" / "manifest.csv").unlink()
+    assert mistake(prepare(source, "--out", tmp_path / "out", "--strict"), "or leave out --strict")
+
+
+def test_nothing_to_learn_from(tmp_path, prepare):
+    (tmp_path / "pets" / "train" / "cat").mkdir(parents=True)
+    (tmp_path / "pets" / "train" / "cat" / "a.jpg").write_text("meow")
+    assert mistake(prepare(tmp_path / "pets"), "none of the training pictures can be read: "
+                   "train/cat/a.jpg: no picture, or of an unknown format")
+    assert not is_prepared(tmp_path / "pets-prepared")
+
+
+def test_pillow_does_not_speak(source, prepare, monkeypatch):
+    """Of a picture of 90 million pixels Pillow warns, and in these tests a warning is an error."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24 * 20 - 1)
+    done = prepare(source)
+    assert done.code == 0 and "skipped" not in done.out and done.err == ""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24 * 20 // 2 - 1)
+    assert mistake(prepare(source, "--out", f"{source}-none"), "more than 478 pixels")
+
+
+def test_source_that_disappears_is_no_reason_to_leave_pictures_out(source, prepare, monkeypatch):
+    def gone(file):
+        (source / "train/cat/00.jpg").unlink(missing_ok=True)
+        return content(file)
+
+    monkeypatch.setattr(pack_module, "content", gone)
+    assert mistake(prepare(source), "train/cat/00.jpg: cannot be read (No such file or directory); "
+                   "see to it, and run the same command again")
+
+
+def test_file_that_becomes_shorter(source):
+    (file, *_) = class_files(source / "train", ["cat"])
+    Path(file.path).write_bytes(b"short")
+    with pytest.raises(DataError, match=r"train/cat/00\.jpg: has become shorter; let nothing "):
+        content(file)
+
+
+# Names
+
+
+def members(folder, split="train"):
+    return sorted(row["member"] for row in table(folder / "manifest.csv")
+                  if row["split"] == split)
+
+
+def test_names_that_would_become_equal(tmp_path, prepare):
+    cat = tmp_path / "pets" / "train" / "cat"
+    (cat / "more").mkdir(parents=True)
+    for name in ("a.jpg", "a.png", "A.JPG", "a-2.bmp", "more/a.jpg"):
+        picture(len(name)).save(cat / name)
+    assert prepare(tmp_path / "pets").code == 0
+    names = members(tmp_path / "pets-prepared")
+    assert names == [f"cat/{name}.jpg" for name in ("A", "a-2", "a-3", "a-4", "a-5")]
+    assert len({name.casefold() for name in names}) == 5
+
+
+ODD = ["two words.jpg", "Ünïcödé.JPG", "quote\"s.jpg", "new\nline.jpg", "back\\slash.jpg",
+       "carriage\rreturn.jpg", "line\u2028separator.jpg", "comma, semi;colon:.jpg", "no suffix",
+       "many.dots.in.it.jpg", "日本.jpeg", "-x.jpg"]
+
+
+def test_odd_names(tmp_path, prepare):
+    cat = tmp_path / "pets" / "train" / "a class"
+    cat.mkdir(parents=True)
+    for name in ODD:
+        picture(len(name)).save(cat / name, format="JPEG")
+    picture(0).save(os.fsencode(cat) + b"/latin \xe9.jpg", format="JPEG")
+    (cat / ".hidden.jpg").write_text("nothing")
+    (cat / ".hidden").mkdir()
+    (cat / ".hidden" / "a.jpg").write_text("nothing")
+    done = prepare(tmp_path / "pets")
+    assert done.code == 0 and "skipped" not in done.out
+    assert members(tmp_path / "pets-prepared") == sorted(
+        "a class/" + name for name in (
+            "two words.jpg", "Ünïcödé.jpg", "quote_s.jpg", "new_nline.jpg", "back_slash.jpg",
+            "carriage_rreturn.jpg", "line\u2028separator.jpg", "comma, semi;colon_.jpg",
+            "no suffix.jpg", "many.dots.in.it.jpg", "日本.jpg", "-x.jpg", "latin _udce9.jpg"))
+    sources = {row["source"] for row in table(tmp_path / "pets-prepared" / "manifest.csv")}
+    assert {f"train/a class/{name}.jpg" for name in ("new\\nline", "latin \\udce9")} <= sources
+    assert len(prepared(tmp_path / "pets-prepared").read(np.arange(13))) == 13
+
+
+def test_links_are_followed(source, prepare, tmp_path):
+    (source / "train" / "cat" / "linked.jpg").symlink_to(source / "test" / "cat" / "00.jpg")
+    (source / "train" / "dog").symlink_to(source / "train" / "cat", target_is_directory=True)
+    (source / "train" / "cat" / "self").symlink_to(source / "train", target_is_directory=True)
+    assert prepare(source).code == 0
+    data = prepared(f"{source}-prepared")
+    assert list(data.classes) == ["ant", "cat", "dog"]
+    assert np.bincount(data.labels).tolist() == [5, 9, 9]
+
+
+# Splits
+
+
+def test_default_folder_and_report(source, prepare):
+    done = prepare(source)
+    assert done.out.splitlines()[:-2] == [
+        f"source    {source}", "          13 train, 3 val, 2 test files in 2 classes",
+        f"into      {source}-prepared", "train     13 images in 4 shards",
+        "val       3 images in 1 shard", "test      2 images in 1 shard"]
+    assert "packed 18 files in" in done.out.splitlines()[-2] and done.err == ""
+    assert done.out.endswith(f"next      minialex train --model alexnet --data {source}-prepared\n")
+
+
+def test_folder_without_train_is_all_for_training(source, prepare, tmp_path):
+    done = prepare(source / "train", "--out", tmp_path / "out")
+    assert "to set some aside, give --split 80,10,10" in done.out
+    assert len(prepared(tmp_path / "out")) == 13
+    with pytest.raises(DataError, match="has no images for 'val'"):
+        prepared(tmp_path / "out", "val")
+
+
+def test_split_takes_its_share_of_each_class(tmp_path, prepare):
+    fill(tmp_path / "pets" / "cat", 20)
+    fill(tmp_path / "pets" / "ant", 10, 100)
+    assert prepare(tmp_path / "pets", "--split", "60,30,10").code == 0
+    found = {split: prepared(tmp_path / "pets-prepared", split).labels
+             for split in ("train", "val", "test")}
+    assert {split: np.bincount(labels).tolist() for split, labels in found.items()} == {
+        "train": [6, 12], "val": [3, 6], "test": [1, 2]}
+    assert len({row["source"] for row in table(tmp_path / "pets-prepared/manifest.csv")}) == 30
+    cats = [int(name[4:6]) for name in members(tmp_path / "pets-prepared", "val") if "cat" in name]
+    assert len(cats) == 6 and max(cats) - min(cats) > 5, "drawn, not cut off"
+    again = folder_source(tmp_path / "pets", (60, 30, 10)).splits
+    assert again == folder_source(tmp_path / "pets", (60, 30, 10)).splits
+    assert mistake(prepare(tmp_path / "pets", "--split", "60,20,20"), "or with another --split")
+
+
+def test_split_may_leave_one_out(tmp_path, prepare):
+    fill(tmp_path / "pets" / "cat", 10)
+    assert prepare(tmp_path / "pets", "--split", "80,0,20").code == 0
+    assert len(prepared(tmp_path / "pets-prepared")) == 8
+    assert len(prepared(tmp_path / "pets-prepared", "test")) == 2
+
+
+@pytest.mark.parametrize("text", ["80,20", "80,10,20", "0,50,50", "a,b,c", "90,20,-10", ""])
+def test_split_that_is_none(source, prepare, capsys, text):
+    with pytest.raises(SystemExit):
+        prepare(source, f"--split={text}")
+    assert "give train, val and test in per cent, as in 80,10,10" in capsys.readouterr().err
+
+
+def test_folder_without_classes_is_named_and_left_out(source, prepare):
+    (source / "test" / "cat").rename(source / "elsewhere")
+    picture(0).save(source / "test" / "1.jpg")
+    done = prepare(source)
+    assert done.code == 0 and "test holds no folders of classes and is left out" in done.out
+
+
+@pytest.mark.parametrize(("change", "options", "message"), [
+    (lambda source: (source / "validation" / "yak").mkdir(), [],
+     "validation: has the class yak, for which there is no folder in "),
+    (lambda source: (source / "train").rename(source / "learn"), [],
+     "there is a folder val"),
+    (lambda source: None, ["--split", "80,10,10"], "has a folder train already; leave --split out"),
+    (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; need one"),
+    (lambda source: [path.unlink() for path in (source / "train").glob("*/*")], [],
+     "train: no pictures; they must lie in "),
+], ids=["class", "no train", "split", "nothing", "empty"])
+def test_source_that_lacks_something(source, prepare, change, options, message):
+    change(source)
+    assert mistake(prepare(source, *options), message)
+    assert not source.with_name("pets-prepared").exists()
+
+
+# What may go wrong
+
+
+@pytest.mark.parametrize("options", [["--side", 7], ["--quality", 0], ["--quality", 101],
+                                     ["--threads", 0]], ids=str)
+def test_numbers_out_of_range(source, prepare, options):
+    assert mistake(prepare(source, *options), f"{options[0]} {options[1]}: give a whole number")
+
+
+@pytest.mark.parametrize("name", ["train-00001.zip", "manifest.csv", "mean.npy"])
+def test_full_disk(source, whole, prepare, tmp_path, monkeypatch, name):
+    """The second half of a file does not fit: nothing of it stays, and the rest goes on later."""
+    out, fsync = tmp_path / "out", os.fsync
+
+    def full(number):
+        if name in os.readlink(f"/proc/self/fd/{number}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert mistake(prepare(source, "--out", out),
+                       f"{name}: cannot be written (No space left on device); make room")
+    assert not (out / name).exists() and not list(out.glob("*.part"))
+    assert prepare(source, "--out", out).code == 0
+    assert tree(out) == tree(whole)
+
+
+@pytest.mark.parametrize("part", ["train", "train/cat"])
+def test_folder_that_may_not_be_read(source, prepare, monkeypatch, part):
+    """Its pictures must not be missed in silence."""
+    def guarded(function):
+        def guard(path="."):
+            if Path(path) == source / part:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return function(path)
+        return guard
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+    assert mistake(prepare(source), f"{source / part}: cannot be read (Permission denied); see to")
+
+
+def test_folder_inside_the_source(source, prepare):
+    for out in (source, source / "train" / "out"):
+        assert mistake(prepare(source, "--out", out), "lies in the source itself; choose a folder")
+
+
+def test_folder_that_cannot_be_made(source, prepare, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert mistake(prepare(source, "--out", tmp_path / "file" / "out"),
+                   "cannot be written (Not a directory); choose another --out")
+
+
+def test_ctrl_c_keeps_what_is_finished(source, whole, prepare, monkeypatch, tmp_path):
+    calls, store = iter(range(99)), pack_module._store
+
+    def interrupted(*arguments):
+        if next(calls) == 7:
+            raise KeyboardInterrupt
+        store(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pack_module, "_store", interrupted)
+        stopped = prepare(source, "--out", tmp_path / "out")
+    assert stopped.code == 130 and "the same command goes on from there" in stopped.err
+    assert sorted(tree(tmp_path / "out")) == ["prepared.json", "train-00000.zip"]
+    assert not [t for t in threading.enumerate() if t.name.startswith("minialex-prepare")]
+    assert prepare(source, "--out", tmp_path / "out").code == 0
+    assert tree(tmp_path / "out") == tree(whole)
+
+
+def test_damaged_prepared_json(source, whole, prepare):
+    (whole / "prepared.json").write_text("{")
+    assert mistake(prepare(source, "--out", whole), "prepared.json: damaged (", "delete the folder")
+
+
+@pytest.mark.slow
+def test_photographs(test_data, prepare, tmp_path):
+    """Some of a real set: its JPEGs have the right size already."""
+    for split, count in (("train", 30), ("val", 5), ("test", 5)):
+        for name in ("hat", "shoes"):
+            (tmp_path / "some" / split / name).mkdir(parents=True)
+            for path in sorted((test_data / "clothing-256" / split / name).iterdir())[:count]:
+                (tmp_path / "some" / split / name / path.name).symlink_to(path)
+    assert cli.main(["data", "prepare", str(tmp_path / "some")]) == 0
+    data = prepared(tmp_path / "some-prepared")
+    for row in table(tmp_path / "some-prepared" / "manifest.csv"):
+        original = (test_data / "clothing-256" / row["source"]).read_bytes()
+        assert hashlib.sha256(original).hexdigest() == row["sha256"]
+    images = data.read(np.arange(len(data)))
+    assert len(data) == 60 and 60 < images.mean() < 220 and images.std() > 20
+    assert (np.diff(data.statistics.deviations) > 0).all()
+    assert io.BytesIO((tmp_path / "some-prepared" / "mean.png").read_bytes())
