@@ -191,11 +191,12 @@ class TakesArraysOfGpus:
         return getattr(self.world, name)
 
     def Iallreduce(self, array, result):
-        host = np.empty(array.shape, np.float32)
-        return LaterOnGpu(self.world.Iallreduce(array.get(), host), host, result)
+        mine, host = array.get(), np.empty(array.shape, np.float32)
+        return LaterOnGpu(self.world.Iallreduce(mine, host), host, result, mine)
 
     def Isend(self, array, rank):
-        return self.world.Isend(array.get(), rank)
+        mine = array.get()
+        return LaterOnGpu(self.world.Isend(mine, rank), mine, array)
 
     def Irecv(self, array, rank):
         host = np.empty(array.shape, np.float32)
@@ -203,8 +204,8 @@ class TakesArraysOfGpus:
 
 
 class LaterOnGpu:
-    def __init__(self, request, host, array):
-        self.request, self.host, self.array = request, host, array
+    def __init__(self, request, host, array, *held):
+        self.request, self.host, self.array, self.held = request, host, array, held
 
     def Wait(self):
         self.request.Wait()

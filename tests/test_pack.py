@@ -620,7 +620,7 @@ def test_full_disk(source, whole, prepare, tmp_path, monkeypatch, name):
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         assert mistake(prepare(source, "--out", out),
-                       f"{name}: cannot be written (No space left on device); make room")
+                       f"{name} cannot be written (No space left on device), and is as it was")
     assert not (out / name).exists() and not list(out.glob("*.part"))
     assert prepare(source, "--out", out).code == 0
     assert tree(out) == tree(whole)

@@ -20,13 +20,12 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
 import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, TypeVar
 
@@ -34,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
+from .files import replacing
 from .imagenet import class_names
 from .images import Statistics
 from .picture import PictureError, as_jpeg, to_square
@@ -283,21 +283,12 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which gets its name when all of it is on the disk, or never."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    """As `replacing`; what was finished before stays."""
     try:
-        with open(unfinished, "wb") as file:
+        with replacing(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); make room or "
-                        "choose another --out; the same command goes on where this one "
-                        "stopped") from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+        raise DataError(f"{error}; the same command goes on where this one stopped") from None
 
 
 @contextmanager

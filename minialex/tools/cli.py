@@ -243,7 +243,7 @@ def _workers(text: str) -> list[int]:
 
 def _add_data(commands: argparse._SubParsersAction) -> None:
     data = commands.add_parser(
-        "data", help="list and fetch public data sets",
+        "data", help="list, fetch and prepare sets of pictures",
         description="Public data sets: which there are, and bringing them here.")
     subcommands = data.add_subparsers(title="commands", required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)

@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from ..datasets.files import replacing
 from ..nn import Module
 from ..optim import SGD
 
@@ -25,25 +26,6 @@ BEST = "best.safetensors"
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged, or of another network."""
-
-
-@contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write to. It takes the place of `path` when all of it is on the disk, or never."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise OSError(f"{path} cannot be written ({error.strerror or error}), and is as it was "
-                      "before; make room on the disk, or choose another folder") from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
