@@ -67,7 +67,7 @@ def _images(options: argparse.Namespace, classifier: Classifier) -> tuple[ImageS
     """The images that are asked for, and the name of their split; they must fit the network."""
     name = options.data or classifier.config["data"]
     try:
-        data = load_data(name, classifier.config["model"])
+        data = load_data(name, classifier.config["model"], classifier.config.get("data_dir"))
     except ValueError as error:
         if options.data:
             raise
