@@ -107,6 +107,14 @@ def two_devices(devices) -> tuple[str, str]:
 
 
 @pytest.fixture
+def same_kind(devices) -> tuple[str, str]:
+    """As `devices`, for what must be equal bit for bit."""
+    if len({backend.device(name).kind for name in devices}) == 2:
+        pytest.skip("a CPU and a GPU round differently")
+    return devices
+
+
+@pytest.fixture
 def rng(request):
     """Numbers that differ from test to test, but not from run to run."""
     return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))

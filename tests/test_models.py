@@ -205,13 +205,6 @@ def assert_same_bits(one, other):
             np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-@pytest.fixture
-def same_kind(devices):
-    if len({backend.device(name).kind for name in devices}) == 2:
-        pytest.skip("a CPU and a GPU round differently")
-    return devices
-
-
 @pytest.mark.ch08
 @pytest.mark.parametrize("image_size", [28, 67], ids=["small images", "kernels of 2012"])
 def test_two_devices_compute_what_one_computes(same_kind, rng, image_size):

@@ -22,7 +22,7 @@ __all__ = ["NumpyDevice", "set_threads", "threads"]
 # NumPy keeps small arrays in a cache of its own that is faster than ours; they are not counted.
 SMALL = 1024
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
-# A free block may be so many times too large: a full-size step then takes 2.2 GB instead of 2.5.
+# A free block may be so many times too large: a full-size step then takes 1.9 GB instead of 2.0.
 FIT = 4
 SPARE = 2**26  # bytes of free blocks that are always kept: small networks never wait for memory
 
@@ -46,70 +46,80 @@ class Block:
         self.pool.put_back(self)
 
 
-class Pool:
-    """The memory of one virtual device: blocks to reuse, an account, and a limit.
+class Heap:
+    """Free blocks, by size, of all virtual devices: what one has given back serves the next.
+
+    So a full-size step takes 1.9 GB; with blocks for each device alone it would be 2.2.
 
     Reuse is what makes plain NumPy fast here: the first touch of fresh memory costs the operating
     system a page fault per 4 KiB (0.2 to 2 GB/s measured, where a copy runs at 8 to 30 GB/s).
     """
 
+    def __init__(self) -> None:
+        self._free: dict[int, list[np.ndarray]] = {}
+        self._free_bytes = self._used = self._peak = 0
+
+    def take(self, nbytes: int) -> np.ndarray:
+        # To the next eighth of a power of two, so that arrays of similar size share blocks.
+        step = max(ALIGNMENT, 1 << max(nbytes.bit_length() - 4, 0))
+        size = -(-nbytes // step) * step
+        with _lock:
+            self._used += nbytes
+            self._peak = max(self._peak, self._used)
+            for fitting in [size] if self._free.get(size) else sorted(self._free):
+                if size <= fitting <= FIT * size and self._free[fitting]:
+                    self._free_bytes -= fitting
+                    return self._free[fitting].pop()  # the one used last
+            self._shrink()
+        memory = np.empty(size + ALIGNMENT, np.uint8)
+        return memory[-memory.ctypes.data % ALIGNMENT :][:size]
+
+    def put_back(self, memory: np.ndarray, nbytes: int) -> None:
+        with _lock:
+            self._used -= nbytes
+            self._free.setdefault(memory.size, []).append(memory)
+            self._free_bytes += memory.size
+
+    def _shrink(self) -> None:
+        """A new block is needed. Of the free ones, keep as much as a quarter of the highest use."""
+        excess = self._used + self._free_bytes - 1.25 * self._peak - SPARE
+        for size, blocks in self._free.items():
+            while blocks and excess > 0:
+                blocks.pop()
+                self._free_bytes -= size
+                excess -= size
+
+
+_heap = Heap()
+_lock = threading.RLock()  # a block may die inside this very thread's allocation
+
+
+class Pool:
+    """The memory of one virtual device: an account, and a limit."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.used = self.peak = 0
         self.limit: int | None = None
-        self._free: dict[int, list[np.ndarray]] = {}  # by size
-        self._free_bytes = 0
-        self._lock = threading.RLock()  # a block may die inside this very thread's allocation
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         dtype = np.dtype(dtype)
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < SMALL:
             return np.empty(shape, dtype)
-        size = _round_up(nbytes)
-        with self._lock:
-            self._count(nbytes)
-            memory = self._take(size)
-        if memory is None:
-            memory = np.empty(size + ALIGNMENT, np.uint8)
-            memory = memory[-memory.ctypes.data % ALIGNMENT :][:size]
-        return np.asarray(Block(self, memory, shape, dtype))
+        with _lock:
+            if self.limit is not None and self.used + nbytes > self.limit:
+                raise DeviceMemoryError(
+                    f"{self.name}: out of memory allocating {nbytes:,} bytes (in use {self.used:,},"
+                    f" limit {self.limit:,}); use a smaller batch, or set_memory_limit(more)")
+            self.used += nbytes
+            self.peak = max(self.peak, self.used)
+        return np.asarray(Block(self, _heap.take(nbytes), shape, dtype))
 
     def put_back(self, block: Block) -> None:
-        size = block.memory.size
-        with self._lock:
+        with _lock:
             self.used -= block.nbytes
-            self._free.setdefault(size, []).append(block.memory)
-            self._free_bytes += size
-
-    def _count(self, nbytes: int) -> None:
-        if self.limit is not None and self.used + nbytes > self.limit:
-            raise DeviceMemoryError(
-                f"{self.name}: out of memory allocating {nbytes:,} bytes (in use {self.used:,}, "
-                f"limit {self.limit:,}); use a smaller batch, or set_memory_limit(more)")
-        self.used += nbytes
-        self.peak = max(self.peak, self.used)
-
-    def _take(self, size: int) -> np.ndarray | None:
-        """The free block that fits best, the one used last; None if there is none."""
-        for fitting in [size] if self._free.get(size) else sorted(self._free):
-            if size <= fitting <= FIT * size and self._free[fitting]:
-                self._free_bytes -= fitting
-                return self._free[fitting].pop()
-        # A new block is needed. Of the free ones, keep as much as a quarter of the highest use.
-        excess = self.used + self._free_bytes - 1.25 * self.peak - SPARE
-        for old, blocks in self._free.items():
-            while blocks and excess > 0:
-                blocks.pop()
-                self._free_bytes -= old
-                excess -= old
-        return None
-
-
-def _round_up(nbytes: int) -> int:
-    """To the next eighth of a power of two, so that arrays of similar size share blocks."""
-    step = max(ALIGNMENT, 1 << max(nbytes.bit_length() - 4, 0))
-    return -(-nbytes // step) * step
+        _heap.put_back(block.memory, block.nbytes)
 
 
 class NumpyNamespace(Namespace):
@@ -131,6 +141,13 @@ class NumpyNamespace(Namespace):
         with _one_blas_thread():
             parallel = threads() > 1 and len(slices) > 1
             yield from (_executor(threads()).map if parallel else map)(fn, slices)
+
+    def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
+        """One row of the kernel in one column of patches: runs of KW * C numbers, not of C.
+
+        Measured beside the plain way: 3.4 instead of 4.8 ms for conv2, 5.4 instead of 21 for conv1.
+        """
+        return ((slice(None), slice(None), x, i) for x in range(ow) for i in range(kh))
 
 
 _threads = 0  # 0: as many as there are cores

@@ -75,30 +75,34 @@ class Namespace:
         if any(pad):
             padded = self.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
             padded[:, top : top + h, left : left + w] = x
-            x, h, w = padded, top + h + bottom, left + w + right
-        kh, kw = kernel
-        oh, ow = (h - kh) // stride + 1, (w - kw) // stride + 1
-        sn, sh, sw, sc = x.strides
-        view = self.lib.stride_tricks.as_strided(
-            x, (n, oh, ow, kh, kw, c), (sn, stride * sh, stride * sw, sh, sw, sc))
-        columns = self.empty((n, oh, ow, kh, kw, c), x.dtype)
-        columns[...] = view
-        return columns.reshape(n, oh, ow, kh * kw * c)
+            x = padded
+        seen = self._windows(x, kernel, stride)
+        columns = self.empty(seen.shape, x.dtype)
+        columns[...] = seen
+        return columns.reshape(*seen.shape[:3], kernel[0] * kernel[1] * c)
 
     def add_patches(self, columns: Any, shape: tuple[int, ...], kernel: tuple[int, int],
                     stride: int, pad: tuple[int, ...]) -> Any:
         """The way back: (N, OH, OW, KH * KW * C) -> `shape`, adding up where patches overlap.
 
-        A sum of KH * KW shifted arrays: no atomic additions, the same bits at every run.
+        A sum of shifted arrays: no atomic additions, the same bits at every run.
         """
         top, bottom, left, right = pad
         n, h, w, c = shape
-        kh, kw = kernel
-        oh, ow = columns.shape[1:3]
-        columns = columns.reshape(n, oh, ow, kh, kw, c)
         padded = self.zeros((n, top + h + bottom, left + w + right, c), columns.dtype)
-        for i in range(kh):
-            for j in range(kw):
-                seen = padded[:, i : i + stride * oh : stride, j : j + stride * ow : stride]
-                self.add(seen, columns[:, :, :, i, j], out=seen)
+        seen = self._windows(padded, kernel, stride)
+        columns = columns.reshape(seen.shape)
+        for part in self._apart(*seen.shape[1:5]):
+            self.add(seen[part], columns[part], out=seen[part])
         return padded[:, top : top + h, left : left + w]
+
+    def _windows(self, x: Any, kernel: tuple[int, int], stride: int) -> Any:
+        """A view (N, OH, OW, KH, KW, C) of x: its memory, shown once for each patch it is in."""
+        (n, h, w, c), (kh, kw), (sn, sh, sw, sc) = x.shape, kernel, x.strides
+        return self.lib.stride_tricks.as_strided(
+            x, (n, (h - kh) // stride + 1, (w - kw) // stride + 1, kh, kw, c),
+            (sn, stride * sh, stride * sw, sh, sw, sc))
+
+    def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
+        """Parts of such a view that show no number twice: one place in the kernel, all patches."""
+        return ((..., i, j, slice(None)) for i in range(kh) for j in range(kw))
