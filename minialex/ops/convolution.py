@@ -51,7 +51,7 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
                     # The patches have served; their memory takes the gradient of the patches.
                     xp.matmul(rows[:, made], kernels[:, made].T, out=flat)
                     gx[part, :, :, seen] = xp.add_patches(columns, xs.shape, (kh, kw), stride, pad)
-            return gw, rows.sum(axis=0)
+            return gw, xp.matmul(xp.ones(len(rows), rows.dtype), rows)  # faster than a sum
 
         gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
         return (gx, gw.reshape(w.shape), gb)[: len(needs)]

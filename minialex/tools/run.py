@@ -204,12 +204,14 @@ class Run:
             yield batch
 
     def _counted(self, steps: Iterator) -> Iterator:
-        """The same steps; the copies between devices in the first of the run are recorded."""
+        """The same steps; what is copied and sent in the first of the run is recorded."""
         if self.progress["copies"] is None:
+            before = self.parallel.group.sent.copy()
             with backend.record_transfers() as log:
                 first = next(steps)
             self.progress["copies"] = {"bytes": log.total_bytes,
-                                       "table": log.table() if log else "none"}
+                                       "table": log.table() if log else "none",
+                                       "sent": dict(self.parallel.group.sent - before)}
             yield first
         yield from steps
 
@@ -245,6 +247,10 @@ class Run:
         state, config = self.progress, json.loads((self.folder / "config.json").read_text())
         print(f"\ncopies between devices in one step, batch {self.recipe.batch}:")
         print(state["copies"]["table"])
+        if sent := state["copies"].get("sent"):
+            parts = ", ".join(f"{label} {count:,}" for label, count in sent.items())
+            print(f"sent to other processes by each in one step: {sum(sent.values()):,} bytes "
+                  f"({parts})")
         save_arrays(self.folder / "model.safetensors",
                     {**self.net.state(), "input.mean": self.statistics.mean},
                     {**config, "classes": list(self.data.train.classes)})
