@@ -71,7 +71,7 @@ class Heap:
                     self._free_bytes -= fitting
                     return self._free[fitting].pop()  # the one used last
             # A new block is needed. Of the free ones, keep as much as a quarter of the highest use.
-            while self._free_bytes > max(0, 1.25 * self._peak + SPARE - self._used):
+            while self._free_bytes > 1.25 * self._peak + SPARE - self._used:
                 old = next(blocks for blocks in self._free.values() if blocks)
                 self._free_bytes -= old.pop().size
         memory = np.empty(size + ALIGNMENT, np.uint8)
