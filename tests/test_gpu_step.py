@@ -21,7 +21,7 @@ GPUS = ("gpu:0", "gpu:1")
 # way only: 14 copies in all.
 CROSSINGS = [11_075_584, 11_075_584, 2_359_296, 2_359_296, 1_048_576, 1_048_576, 1_048_576]
 
-LAUNCHES = 910  # calls of the array library in a step; a GPU spends microseconds on each
+LAUNCHES = 900  # calls of the array library in a step; a GPU spends microseconds on each
 
 
 @pytest.fixture(autouse=True)
