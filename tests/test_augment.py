@@ -211,6 +211,26 @@ def test_random_views_reach_every_place_alike_and_every_other_is_mirrored(rng):
     assert views.mirrored.mean() == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("chance", [0, 0.2, 1])
+def test_chance_of_a_mirror_image(rng, chance):
+    """Places and colours are drawn alike, whatever it is."""
+    chosen = preparation(noise="as run")
+    seeded = [np.random.default_rng(3) for _ in range(2)]
+    plain = chosen.random_views(seeded[0], DRAWS, (ROWS, COLUMNS, 3))
+    views = chosen._replace(mirror=chance).random_views(seeded[1], DRAWS, (ROWS, COLUMNS, 3))
+    assert views.mirrored.mean() == pytest.approx(chance, abs=0.02)
+    np.testing.assert_array_equal(views.corner, plain.corner)
+    np.testing.assert_array_equal(views.colour, plain.colour)
+
+
+def test_ten_views_of_what_has_no_mirror_image(images):
+    chosen = preparation()
+    ten = chosen.ten_views(len(images), images.shape[1:])
+    views = chosen._replace(mirror=0).ten_views(len(images), images.shape[1:])
+    assert ten.mirrored.any() and not views.mirrored.any()
+    np.testing.assert_array_equal(views.corner, ten.corner)
+
+
 @pytest.mark.parametrize("size", [SIZE, 7, ROWS])
 def test_ten_views_are_corners_and_centre_then_their_mirror_images(images, size):
     """Of each image in turn. In an odd room the centre lies nearer to the upper left, as in 2012"""

@@ -514,7 +514,8 @@ def test_what_a_killed_process_left_is_removed(tiny, minialex, tmp_path, monkeyp
 
 @pytest.mark.parametrize("option", [
     ["--lr", 0.1], ["--seed", 0], ["--model", "alexnet"], ["--recipe", "paper"], ["--epochs", 9],
-    ["--falls", "1"], ["--noise", "none"], ["--image-size", 224], ["--out", "x"], ["--explain"]],
+    ["--falls", "1"], ["--noise", "none"], ["--mirror", 0],
+    ["--image-size", 224], ["--out", "x"], ["--explain"]],
     ids=lambda option: option[0])
 def test_resumed_run_keeps_its_settings(minialex, option):
     """No option is silently ignored."""
@@ -729,6 +730,7 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--lr", "nan"], ["--lr nan: the rate must be more than 0"]),
     (["--lr", "inf"], ["--lr inf: the rate must be more than 0"]),
     (["--patience", -1], ["--patience -1: give a whole number of at least 0"]),
+    (["--mirror", 1.5], ["--mirror 1.5: a chance lies between 0 and 1"]),
     (["--image-size", 224], ["--image-size 224 is for --model alexnet; alexnet-small sees 28x28"]),
     (["--model", "lenet5", "--width", 0.5], ["--width is for AlexNet; --model lenet5 is always"]),
     (["--model", "lenet5", "--init", "paper"], ["--init is for AlexNet; --model lenet5 is always"]),

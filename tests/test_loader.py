@@ -98,6 +98,21 @@ def test_order_crops_and_mirrors_differ_between_epochs_and_seeds():
         assert differ == [True, True, True], "top, left, mirrored"
 
 
+def test_no_two_draws_share_their_random_numbers(monkeypatch):
+    """Neither those of two batches, nor the order of an epoch and one of its batches."""
+    states = []
+
+    def watched(seed, real=np.random.default_rng):
+        rng = real(seed)
+        states.append(rng.bit_generator.state["state"]["state"])
+        return rng
+
+    monkeypatch.setattr(np.random, "default_rng", watched)
+    for number in 0, 1, 2:
+        all_of(epoch(seed=1, epoch=number))
+    assert len(states) == len(set(states)) == 3 * (1 + 3)
+
+
 def test_noise_differs_between_images_batches_epochs_and_seeds():
     """Of a black image nothing but the noise is left."""
     black = ImageSet.of_arrays("black", np.zeros((40, ROWS, COLUMNS, 2), np.uint8), np.arange(40),

@@ -62,13 +62,15 @@ class Preparation(NamedTuple):
 
     size: rows and columns of a crop; mean: mean image (H, W, C) of the training set, of which the
     central crop is taken off every crop, as in 2012; scale: 1 keeps grey levels, as in 2012.
-    noise: for training views only.
+    noise, and mirror, the chance of a mirror image: for training views; 0 is for pictures that mean
+    something else in a mirror, and keeps mirror images out of the ten views too.
     """
 
     size: int
     mean: NDArray[np.float32]
     scale: float = 1.0
     noise: ColourNoise | None = None
+    mirror: float = 0.5
 
     def random_views(self, rng: np.random.Generator, n: int, shape: Sequence[int]) -> Views:
         """One view of each of n images (H, W, C): any place, mirrored or not, noise on it.
@@ -77,7 +79,7 @@ class Preparation(NamedTuple):
         nothing of it.
         """
         corner = rng.integers(0, self._room(shape) + 1, (n, 2))
-        mirrored = rng.random(n) < 0.5
+        mirrored = rng.random(n) < self.mirror
         return Views(corner, mirrored, self.noise.draw(rng, n) if self.noise else None)
 
     def central_views(self, n: int, shape: Sequence[int]) -> Views:
@@ -85,9 +87,12 @@ class Preparation(NamedTuple):
         return Views(np.tile(self._room(shape) // 2, (n, 1)), np.zeros(n, bool))
 
     def ten_views(self, n: int, shape: Sequence[int]) -> Views:
-        """Four corners and centre, then their mirror images, of each of n images (H, W, C)."""
+        """Four corners and centre, then their mirror images, of each of n images (H, W, C).
+
+        If the chance of a mirror image is 0: each of the five twice.
+        """
         five = np.array([(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]) * self._room(shape) // 2  # (5, 2)
-        mirrored = np.repeat([False, True], TEN // 2)
+        mirrored = np.repeat([False, self.mirror > 0], TEN // 2)
         return Views(np.tile(five, (2 * n, 1)), np.tile(mirrored, n))
 
     def apply(self, images: NDArray[np.uint8], views: Views,

@@ -47,7 +47,7 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
 
     def views_of(number: int, n: int) -> Views:
         if seed is not None:
-            rng = np.random.default_rng([seed, epoch, number])
+            rng = np.random.default_rng([seed, epoch, 1 + number])  # 0 is that of the order
             return preparation.random_views(rng, n, data.shape)
         if ten_views:
             return preparation.ten_views(n, data.shape)

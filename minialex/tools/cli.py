@@ -116,6 +116,8 @@ def _add_recipe(settings: argparse._ArgumentGroup) -> None:
                                "al. 2015, for narrow networks")
     settings.add_argument("--width", type=float, metavar="SHARE",
                           help="share of the paper's kernels")
+    settings.add_argument("--mirror", type=float, metavar="CHANCE",
+                          help="of an image to be shown as in a mirror; 0 for letters and digits")
     settings.add_argument("--noise", choices=("run145", "literal", "none"),
                           help="of colours: as it was run, as the paper prints it, or none")
     settings.add_argument("--image-size", type=int, choices=(224, 227),

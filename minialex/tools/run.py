@@ -113,7 +113,8 @@ class Run:
         recipe, noise = self.recipe, None
         if epoch is not None and recipe.noise != "none" and epoch <= recipe.noise_until:
             noise = ColourNoise(self.statistics, literal=recipe.noise == "literal")
-        return Preparation(recipe.image_size, self.statistics.mean, recipe.scale, noise)
+        return Preparation(recipe.image_size, self.statistics.mean, recipe.scale, noise,
+                           recipe.mirror)
 
     def _falls(self, epoch: int) -> int:
         """How often the rate has fallen before an epoch, those before it being done."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__, backend, nn
+from ..datasets import ImageSet
 from ..training import Recipe, change, explain, suggest
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import Communicator, connect, started_by_mpi
@@ -55,7 +56,7 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
     data = load_data(options.data, options.model, options.data_dir)
     recipe, sources = options.recipe, {}
     if not options.resume:
-        recipe, sources = _recipe(options, len(data.train))
+        recipe, sources = _recipe(options, data.train)
     if options.explain:
         print(f"recipe {options.recipe} for {options.model} and {len(data.train):,} images:\n\n"
               f"{explain(recipe, sources)}")
@@ -105,6 +106,8 @@ def _check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name} {value}: give a whole number of at least {least}")
     if options.lr is not None and not 0 < options.lr < math.inf:
         raise ValueError(f"--lr {options.lr}: the rate must be more than 0")
+    if options.mirror is not None and not 0 <= options.mirror <= 1:
+        raise ValueError(f"--mirror {options.mirror}: a chance lies between 0 and 1")
     if options.image_size is not None and options.model != "alexnet":
         raise ValueError(f"--image-size {options.image_size} is for --model alexnet; "
                          f"{options.model} sees 28x28 pixels")
@@ -129,9 +132,9 @@ def _check_ranks(options: argparse.Namespace, data: Data, recipe: Recipe,
                          "at least one, or start fewer")
 
 
-def _recipe(options: argparse.Namespace, images: int) -> tuple[Recipe, dict[str, str]]:
+def _recipe(options: argparse.Namespace, images: ImageSet) -> tuple[Recipe, dict[str, str]]:
     """What is suggested for the model and the data, changed by the options that were given."""
-    recipe, sources = suggest(options.model, images, options.recipe)
+    recipe, sources = suggest(options.model, len(images), options.recipe, images.name)
     given = {name: getattr(options, name) for name in asdict(recipe)
              if getattr(options, name, None) is not None}
     return change(recipe, sources, **given)

@@ -65,8 +65,8 @@ class Classifier:
             raise CheckpointError(
                 f"{path}: written by minialex {config.get('version', 'of no known version')}, and "
                 f"not to be used with this one ({error}); install that version") from None
-        return cls(net, config["classes"], Preparation(recipe.image_size, mean, recipe.scale),
-                   config)
+        return cls(net, config["classes"], Preparation(
+            recipe.image_size, mean, recipe.scale, mirror=recipe.mirror), config)
 
     def predict(self, pictures: Sequence[str | os.PathLike[str] | np.ndarray],
                 ten_views: bool = False) -> np.ndarray:
