@@ -38,6 +38,11 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "nonsense":
             self._start(200, Content_Length="much")
             self.wfile.write(content)
+        elif kind == "endless":
+            self._start(200, Transfer_Encoding="chunked")
+            with contextlib.suppress(OSError):  # until the client has had enough
+                while not self.server.stopped.is_set():
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
         elif kind == "cut chunks":
             self._start(200, Transfer_Encoding="chunked")
             self.wfile.write(b"%x\r\n%s\r\n" % (len(half), half))

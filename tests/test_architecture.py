@@ -50,6 +50,7 @@ FOREIGN = {
 EXCEPTIONS = {
     "backend._cupy": {"cupy"},
     "datasets.fetch": {"pooch", "requests", "tqdm"},  # the only module that goes to the network
+    "datasets.files": {"filelock"},
     "training.distributed": {"mpi4py", "cupyx"},  # the only module that speaks to other processes
     "ops.transfer": {"backend"},  # the only op that works on two devices
 }

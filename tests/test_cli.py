@@ -726,9 +726,9 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--batch", 0], ["--batch 0: give a whole number of at least 1"]),
     (["--seed", -1], ["--seed -1: give a whole number of at least 0"]),
     (["--threads", 0], ["set_threads: n is 0; give a whole number of at least 1"]),
-    (["--lr", 0], ["--lr 0.0: the rate must be more than 0"]),
-    (["--lr", "nan"], ["--lr nan: the rate must be more than 0"]),
-    (["--lr", "inf"], ["--lr inf: the rate must be more than 0"]),
+    (["--lr", 0], ["--lr 0.0: the rate must be a number more than 0"]),
+    (["--lr", "nan"], ["--lr nan: the rate must be a number more than 0"]),
+    (["--lr", "inf"], ["--lr inf: the rate must be a number more than 0"]),
     (["--patience", -1], ["--patience -1: give a whole number of at least 0"]),
     (["--mirror", 1.5], ["--mirror 1.5: a chance lies between 0 and 1"]),
     (["--image-size", 224], ["--image-size 224 is for --model alexnet; alexnet-small sees 28x28"]),
@@ -740,7 +740,9 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--data", "fashion-mnist-full", "--data-dir", "."],
      ["--data fashion-mnist-full: this set is not here", "minialex data get fashion-mnist --data"]),
     (["--data", "imagenet", "--data-dir", "."], ["--data imagenet: ", " data get imagenet --da"]),
-    (["--width", 0], ["AlexNet: width is 0.0; it must be more than 0"]),
+    (["--width", 0], ["--width 0.0: give a share of the paper's kernels, more than 0 and at "]),
+    (["--width", "inf"], ["--width inf: give a share"]),
+    (["--width", 1e6], ["--width 1000000.0: give a share"]),
     (["--model", "alexnet"], ["--model alexnet needs photographs of at least 227 pixels", "28",
                               "use --model alexnet-small, or --data FOLDER"]),
     (["--resume", "nowhere"], ["--resume nowhere: nowhere/config.json cannot be used (",
@@ -868,8 +870,8 @@ def test_broken_picture_stops_the_run_and_is_named(minialex, photographs, tmp_pa
 def test_diverging_run_names_step_and_layer_and_keeps_its_last_good_state(
         tiny, devices, tmp_path, options, where):
     result = tiny("run", "--lr", 1e30, *options)
-    assert mistake(result, "after step ", "lower the rate (--lr)", "The last good state is kept in "
-                   f"{tmp_path / 'run'}")
+    assert mistake(result, "after step ", "; lower the rate, or check the data. Start again with a "
+                   "lower --lr than 1e+30, and another --out")
     assert re.search(rf"after step [12]: {where}", result.err), result.err
 
     net = models.AlexNet(devices, 2, 28, 3, 0.05, "he", 1)
@@ -895,14 +897,30 @@ def test_full_network_makes_a_step(minialex, photographs, devices, tmp_path):
         assert np.ptp(np.asarray(picture.convert("RGB")), axis=2).max() > 50
 
 
+def test_no_top5_of_two_classes(tiny):
+    """The right one is always among the first five."""
+    out = tiny("run").out
+    assert re.search(r"^epoch 1/2: loss \S+, val error top-1 \d+\.\d\d%, \d+ s$", out, re.MULTILINE)
+    assert re.search(r"^val error top-1 \d+\.\d\d% on 6 images, after", out, re.MULTILINE)
+    assert "top-5" not in out
+
+
+def test_broken_test_picture_is_found_before_training(tiny, photographs, tmp_path):
+    mine = Path(shutil.copytree(photographs, tmp_path / "mine"))
+    (mine / "val" / "dark" / "x.png").write_bytes(b"no picture")
+    assert mistake(tiny("run", "--data", mine), mine / "val" / "dark" / "x.png")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("lr", [0.01, 1e-9], ids=["learns", "stands"])
 def test_photographs_are_learnt_or_the_plateau_is_noticed(tiny, tmp_path, monkeypatch, lr):
     """Dark or bright: a few steps are enough. With next to no rate it stays at ln 2."""
     monkeypatch.setattr(sys.modules["minialex.training.plateau"], "PATIENCE", 27)
     result = tiny("run", "--epochs", 12, "--lr", lr)
     assert result.code == 0
-    told = re.findall(r"^the loss is 0\.\d\d after 27 steps: .* how frequent the classes are "
-                      r"\(0\.69\)\. If it stays there, try a lower --lr", result.out, re.MULTILINE)
+    told = re.findall(r"^the loss is \d\.\d\d after 27 steps: .* how frequent the classes are "
+                      r"\(0\.69\)\. (?:If it stays there, try a lower|Start again with a lower) "
+                      r"--lr", result.out, re.MULTILINE)
     assert len(told) == result.out.count("how frequent") == (lr == 1e-9)
     log = lines(tmp_path / "run" / "log.jsonl")
     if lr == 1e-9:

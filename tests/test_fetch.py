@@ -34,6 +34,7 @@ from minialex.datasets import DataError, data_folder, fetch, find_set, get_set
 from minialex.datasets import catalogue as catalogue_module
 from minialex.datasets.catalogue import CATALOGUE, Download, look_up
 from minialex.datasets.fetch import content_digest
+from minialex.datasets.files import alone
 from minialex.tools import cli
 from minialex.tools import data as data_module
 
@@ -171,7 +172,8 @@ MISTAKES = {
     "404": "the server answered 404 Not Found",
     "500": "the server answered 500 Internal Server Error",
     "wrong": "wrong checksum, sha256 ",
-    "longer": "256,004 bytes came, need 256,000",
+    "longer": "more than 256,000 bytes came",
+    "endless": "more than 256,000 bytes came",
     "page": "49 bytes came, need 256,000",
     "short": "the connection closed before all had come",
     "cut chunks": "the connection closed before all had come",
@@ -271,6 +273,14 @@ def test_full_disk(server, tmp_path, monkeypatch, moment):
     assert server.asked == ["good"], "a mirror does not help here"
 
 
+def test_certificates_that_are_not_there(server, tmp_path, monkeypatch):
+    """A fault of the settings, not of the disk."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "no.pem"))
+    secure = dataclasses.replace(download(server, "good"), addresses=("https://127.0.0.1/f.bin",))
+    with fails("f.bin did not come (", "CA certificate bundle, invalid path: ", "no.pem"):
+        fetch.fetch(secure, tmp_path)
+
+
 @pytest.mark.parametrize("folder", ["file", "file/below", "/proc/below"])
 def test_folder_that_cannot_be_written(server, tmp_path, folder):
     """Permissions would not stop root; these do."""
@@ -304,6 +314,7 @@ def test_data_folder(place):
     assert data_folder() == place.parent / "cache"
     assert data_folder("elsewhere") == Path("elsewhere")
     assert data_folder("~/sets") == Path.home() / "sets"
+    assert data_folder("~nobody-at-all/sets") == Path("~nobody-at-all/sets"), "a name as any other"
     (place / "data").write_text("no folder")
     assert data_folder() == place.parent / "cache"
     (place / "data").unlink()
@@ -514,7 +525,7 @@ def test_photographs_that_are_others(small, place, change, why):
         get_set("clothing", place)
     assert list(place.iterdir()) == []
     (place / name).write_bytes(small.server.files[name])
-    with fails(name, why):
+    with fails(name, why, f"; remove {place / name}, then run the same command again"):
         get_set("clothing", place)
     assert [path.name for path in place.iterdir()] == [name], "put there by hand, it stays"
 
@@ -541,23 +552,70 @@ def test_interrupted_unpacking_is_taken_up(small, place, monkeypatch):
     assert small.server.asked == ["good"], "it is not fetched again"
 
 
-def test_full_disk_while_unpacking(small, place, monkeypatch):
-    """What was fetched and checked is not fetched again when there is room."""
+@pytest.mark.parametrize("name", ["imagenette", "clothing"])
+def test_full_disk_while_unpacking(small, place, monkeypatch, name):
+    """What was fetched is not fetched again when there is room, checked by its sum or not."""
+    archive = look_up(name).downloads[0].name
     with monkeypatch.context() as patch:
         patch.setattr("shutil.copyfileobj", Mock(side_effect=OSError(
             errno.ENOSPC, os.strerror(errno.ENOSPC))))
-        with fails(place / "imagenette", "cannot be written (No space left on device)"):
-            get_set("imagenette", place)
-    assert [path.name for path in place.iterdir()] == ["imagenette2-320.tgz"]
-    assert get_set("imagenette", place) == place / "imagenette"
+        with fails(place / name, "cannot be written (No space left on device); make room, or "
+                   "choose another folder with --data-dir, then run the same command again"):
+            get_set(name, place)
+    assert [path.name for path in place.iterdir()] == [archive]
+    assert get_set(name, place) == place / name
     assert small.server.asked == ["good"]
 
 
 def test_imagenet_is_fetched_by_hand(place):
     with fails("imagenet: is only for who has agreed to its terms; sign up at "
                "https://image-net.org/", "ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar, "
-               "ILSVRC2012_devkit_t12.tar.gz by hand", "minialex data prepare FOLDER"):
-        get_set("imagenet")
+               f"ILSVRC2012_devkit_t12.tar.gz by hand into {place / 'imagenet'}, then run: "
+               f"minialex data prepare {place / 'imagenet'}"):
+        get_set("imagenet", place)
+
+
+def test_imagenet_that_is_here(small, minialex, place):
+    """As folders, or as the files that everybody gets."""
+    for name in "folders", "files":
+        for inside in (look_up("imagenet").holds if name == "folders" else
+                       [file.name for file in look_up("imagenet").downloads]):
+            assert find_set("imagenet", name) is None
+            (place / name / "imagenet" / inside).mkdir(parents=True)
+        assert get_set("imagenet", name) == Path(name, "imagenet") == find_set("imagenet", name)
+        assert where(minialex("data", "list", "--data-dir", name).out)["imagenet"] == "--data-dir"
+
+
+# Two at a time
+
+
+def test_one_process_at_a_time(small, place):
+    """It does not wait, and takes nothing from the one that was first."""
+    for name in GETTABLE:
+        (place / f".{look_up(name).folder}.lock").touch()  # of a process that was killed
+        with alone(place / f".{look_up(name).folder}.lock"), fails(
+                "another minialex is at work here (it holds ", f".{look_up(name).folder}.lock); "
+                "wait until it is done, then run the same command again"):
+            get_set(name, place)
+        assert list(place.iterdir()) == [] == small.server.asked
+    get_set("mnist", place)
+    with alone(place / ".mnist.lock"):
+        assert get_set("mnist", place) == place / "mnist", "what is complete needs no lock"
+
+
+def test_lock_is_that_of_the_process(tmp_path):
+    """Held while it lives, free after a kill."""
+    code = ("import sys, time\nfrom minialex.datasets.files import alone\n"
+            "with alone('l'):\n    print(flush=True)\n    time.sleep(60)")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path,
+                          stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(DataError, match="another minialex"), alone(tmp_path / "l"):
+            pass
+        other.kill()
+    with alone(tmp_path / "l"):
+        assert (tmp_path / "l").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 # The command
@@ -603,6 +661,7 @@ def test_list_shows_what_is_here(small, minialex, place):
     result = minialex("data", "list", "--data-dir", "mine")
     assert where(result.out)["imagenet"] == "--data-dir" and where(result.out)["mnist"] == "-"
     assert "brings a set to mine;" in result.out
+    assert "brings a set to ./data;" in minialex("data", "list").out
 
 
 def test_list_fits_a_terminal(minialex, place):

@@ -204,12 +204,15 @@ def test_batch_larger_than_the_set():
     ({"batch": 0}, "batches: batch=0 came; need 1 or more"),
     ({"batch": -2}, "batches: batch=-2 came; need 1 or more"),
     ({"threads": 0}, "batches: threads=0 came; need 1 or more"),
+    ({"seed": -1}, "batches: seed=-1 came; need 0 or more"),
+    ({"epoch": -1}, "batches: epoch=-1 came; need 0 or more"),
     ({"first": 4}, "batches: first=4 came, but 40 images in batches of 16 make 3; give 0 to 3"),
     ({"first": -1}, "batches: first=-1 came, but 40 images"),
     ({"ten_views": True, "seed": 0}, "batches: ten_views came with seed=0, but a seed asks for "
                                      "one random view of each image; leave one of them out"),
     ({"data": chart(0)}, "batches: chart holds no images; give at least one"),
-], ids=["no batch", "negative", "no threads", "first", "negative first", "ten views", "empty"])
+], ids=["no batch", "negative", "no threads", "seed", "epoch", "first", "negative first",
+        "ten views", "empty"])
 def test_batches_that_cannot_be_are_refused_at_once(options, message):
     """When they are asked for, not only when the first one is taken."""
     with pytest.raises(ValueError) as caught:
@@ -341,6 +344,13 @@ def test_three_pieces_of_memory_do_for_any_number_of_batches():
 
 
 # Sets
+
+
+@pytest.mark.parametrize(("shape", "labels"), [((9, 4, 4), 9), ((9, 4, 4, 1), 8), ((0,), 0)])
+def test_arrays_that_are_no_set(shape, labels):
+    with pytest.raises(ValueError, match=r"of_arrays: images \(.*\) and labels \(.*,\) came for odd; "
+                                         r"need images \(N, H, W, C\) and labels \(N,\)"):
+        ImageSet.of_arrays("odd", np.zeros(shape, np.uint8), np.zeros(labels, np.int64), "ab")
 
 
 def test_set_of_arrays(rng):

@@ -676,7 +676,7 @@ def test_entropy_is_the_loss_of_who_knows_the_frequencies_only(device, labels, n
 
 
 @pytest.mark.parametrize(("loss", "steps", "stuck"), [
-    (2.30, 240, True), (2.26, 240, True), (2.25, 240, False), (7.0, 200, True),
+    (2.30, 240, True), (2.26, 240, True), (2.25, 240, False), (2.53, 200, True),
     (2.30, 199, False), (0.5, 240, False)])
 def test_plateau_is_noticed(loss, steps, stuck):
     """ln 10 is 2.303, and 2 % less 2.257."""
@@ -693,8 +693,18 @@ def test_plateau_where_one_class_is_frequent():
     assert plateau(0.325, 300, labels, "he") and not plateau(0.30, 300, labels, "he")
 
 
-def test_one_class_is_no_plateau():
-    assert not plateau(0.0, 300, np.zeros(5, np.int64), "he")
+@pytest.mark.parametrize("loss", [2.54, 7.0, 1e6])
+def test_loss_above_the_plateau_asks_for_another_rate(loss):
+    told = plateau(loss, 300, np.arange(10), "run145")
+    assert told == (f"the loss is {loss:.2f} after 300 steps: more than that of a network that "
+                    "knows only how frequent the classes are (2.30). Start again with a lower "
+                    "--lr; or with a higher one, if the loss has hardly moved")
+    assert not plateau(loss, 199, np.arange(10), "run145")
+
+
+@pytest.mark.parametrize("loss", [0.0, 1e-7])
+def test_one_class_is_no_plateau(loss):
+    assert not plateau(loss, 300, np.zeros(5, np.int64), "he")
 
 
 @pytest.mark.parametrize(("init", "advice"), [

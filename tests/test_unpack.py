@@ -270,6 +270,28 @@ def test_header_that_would_fill_the_memory(tmp_path):
     assert refuses(archive, "damaged", "a header that is too long")
 
 
+def test_header_that_no_memory_holds(tmp_path):
+    """Of a tar that is not packed."""
+    head = tar_entry("x", tarfile.GNUTYPE_LONGNAME, size=2**50).tobuf(tarfile.GNU_FORMAT)
+    (tmp_path / "a").write_bytes(head + bytes(2**20))
+    assert refuses(tmp_path / "a", "damaged", "MemoryError")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["a" * 256, "ä" * 128, "/".join("a" * 51)])
+def test_names_that_are_too_long(tmp_path, kind, name):
+    """For a file system, which counts bytes; and folders in folders for ever."""
+    assert refuses(make(kind, tmp_path / "a", {name: b""}), "has a name that is too long")
+    longest = "a" * 255, "ä" * 127, "/".join("a" * 50)
+    unpack(make(kind, tmp_path / "b", dict.fromkeys(longest, b"")), tmp_path / "here")
+    assert sorted(tree(tmp_path / "here")) == sorted(longest)
+
+
+def test_page_that_came_instead(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"<!DOCTYPE html><title>Log in</title>")
+    assert refuses(tmp_path / "a.zip", "damaged (a page of the web, no archive)")
+
+
 def test_negative_size(tmp_path):
     """tarfile would go back in the file, and come by again."""
     head = bytearray(tar_entry("x", tarfile.REGTYPE).tobuf(tarfile.GNU_FORMAT))

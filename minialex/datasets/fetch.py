@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from .catalogue import Download, PublicSet, look_up
 from .errors import DataError
-from .unpack import unpack
+from .files import alone
+from .unpack import MOST_BYTES, unpack
 
 __all__ = ["content_digest", "data_folder", "fetch", "find_set", "get_set"]
 
@@ -50,19 +52,35 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, timeout: flo
     Raises DataError if the set cannot be had: what went wrong, and what to do by hand.
     """
     known = look_up(name)
-    if not all(download.addresses for download in known.downloads):
-        files = ", ".join(download.name for download in known.downloads)
-        raise DataError(f"{name}: is only for who has agreed to its terms; sign up at {known.home}"
-                        f", fetch {files} by hand into one folder, then run: "
-                        "minialex data prepare FOLDER")
     found = find_set(name, given)
     folder = found or data_folder(given) / known.folder
-    if not known.root:
-        for count, download in enumerate(known.downloads, 1):
-            fetch(download, folder, timeout, say, known.downloads[count:])
-    elif found is None:
-        _get_archive(known, folder, timeout, say)
+    by_hand = not all(download.addresses for download in known.downloads)
+    if found and (known.root or by_hand):
+        return found
+    if by_hand:
+        files = ", ".join(download.name for download in known.downloads)
+        raise DataError(f"{name}: is only for who has agreed to its terms; sign up at {known.home}"
+                        f", fetch {files} by hand into {folder}, then run: minialex data prepare "
+                        f"{folder}")
+    with nullcontext() if found else _alone(folder):
+        if known.root:
+            _get_archive(known, folder, timeout, say)
+        else:
+            for count, download in enumerate(known.downloads, 1):
+                fetch(download, folder, timeout, say, known.downloads[count:])
     return folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Nobody else brings the same set to the same place meanwhile."""
+    with ExitStack() as stack:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone(folder.with_name(f".{folder.name}.lock")))
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield
 
 
 def _get_archive(known: PublicSet, folder: Path, timeout: float,
@@ -78,9 +96,13 @@ def _get_archive(known: PublicSet, folder: Path, timeout: float,
     say(f"unpacking {archive}")
     try:
         unpack(archive, folder, known.root, lambda unpacked: _arrange(known, unpacked))
-    except DataError:
+    except DataError as error:
+        if isinstance(error.__cause__, OSError):  # of the disk: the archive is as good as before
+            raise _unwritable(folder, error.__cause__) from error
+        if put_there:
+            raise DataError(f"{error}; remove {archive}, {_AGAIN}") from error
         # Without a checksum it may be anything, say the page of a hotel that wants a password.
-        if download.checksum is None and not put_there:
+        if download.checksum is None:
             archive.unlink()
         raise
     if put_there:
@@ -119,7 +141,8 @@ def fetch(download: Download, folder: str | os.PathLike[str], timeout: float = T
           others: Sequence[Download] = ()) -> Path:
     """The path of one file of the catalogue, in `folder`; fetched from the first home that has it.
 
-    timeout: seconds without a byte after which the next address is tried.
+    timeout: seconds without a byte after which the next address is tried; a server that sends one
+    now and then is not noticed.
     others: what else the set needs, so that one error names all there is to do by hand.
     A file that is there is checked and used, never overwritten.
     Raises DataError if it is the wrong one, if no address gives it, or if it cannot be written.
@@ -158,9 +181,10 @@ def _fetch_from(address: str, path: Path, download: Download, timeout: float) ->
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
-            with tqdm.wrapattr(file, "write", total=download.size, desc=path.name[:26], leave=False,
-                               bytes=False, unit="B", unit_scale=True, dynamic_ncols=True,
-                               disable=None) as counted:
+            limited = _Limited(file, MOST_BYTES if download.size is None else download.size)
+            with tqdm.wrapattr(limited, "write", total=download.size, desc=path.name[:26],
+                               leave=False, bytes=False, unit="B", unit_scale=True,
+                               dynamic_ncols=True, disable=None) as counted:
                 http(address, counted, None)
             file.flush()
             os.fsync(file.fileno())
@@ -171,13 +195,31 @@ def _fetch_from(address: str, path: Path, download: Download, timeout: float) ->
     except (requests.RequestException, ValueError) as error:  # ValueError: of a wrong header
         return _network_fault(error, timeout)
     except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); make room, or "
-                        f"choose another folder with --data-dir, {_AGAIN}") from error
+        if error.errno is None:  # of requests, which looks for certificates
+            return str(error)
+        raise _unwritable(path, error) from error
     finally:
         for answer in answers:
             answer.close()
         with suppress(OSError):
             part.unlink()
+
+
+class _Limited:
+    """A file for an answer of at most so many bytes: one that never ends would fill the disk."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self.file, self.most, self.flush = file, most, file.flush
+
+    def write(self, data: bytes) -> int:
+        if self.file.tell() + len(data) > self.most:
+            raise ValueError(f"more than {self.most:,} bytes came")
+        return self.file.write(data)
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"{path}: cannot be written ({error.strerror or error}); make room, or "
+                     f"choose another folder with --data-dir, {_AGAIN}")
 
 
 def _network_fault(error: Exception, timeout: float) -> str:
@@ -214,13 +256,17 @@ def _fault(path: Path, download: Download) -> str | None:
 
 
 def _missing(known: PublicSet, folder: Path) -> list[str]:
-    return [name for name in known.holds if not (folder / name).exists()]
+    """What a set lacks. That of ImageNet is complete with its tar files, too."""
+    exists = os.path.exists  # unlike that of Path, it takes what may not be read for missing
+    if known.downloads and all(exists(folder / download.name) for download in known.downloads):
+        return []
+    return [name for name in known.holds if not exists(folder / name)]
 
 
 def _places(given: str | os.PathLike[str] | None) -> list[Path]:
     """Where a set may lie, the folder for downloads first."""
     if given is not None:
-        return [Path(given).expanduser()]
+        return [Path(os.path.expanduser(given))]  # Path.expanduser fails for unknown ones
     here = Path("data")
     return [here, _cache()] if here.is_dir() else [_cache()]
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and places where one process works at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["replacing"]
+from .errors import DataError
+
+__all__ = ["alone", "replacing"]
 
 
 @contextmanager
@@ -28,3 +30,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def alone(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold the lock file `path`: a second process would undo what the first has half done.
+
+    It is free again when its process ends, however that ends.
+    Raises DataError if another process holds it, and OSError if it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise DataError(f"another minialex is at work here (it holds {path}); wait until it is "
+                        "done, then run the same command again") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no open file; one that is left does no harm
+            os.unlink(path)
+        lock.release()

@@ -58,7 +58,10 @@ class ImageSet:
     @classmethod
     def of_arrays(cls, name: str, images: NDArray[np.uint8], labels: NDArray[np.int64],
                   classes: Sequence[str]) -> ImageSet:
-        """A set whose images (N, H, W, C) lie in memory."""
+        """A set whose images (N, H, W, C) lie in memory. Raises ValueError for other shapes."""
+        if images.ndim != 4 or labels.shape != images.shape[:1]:
+            raise ValueError(f"of_arrays: images {images.shape} and labels {labels.shape} came for "
+                             f"{name}; need images (N, H, W, C) and labels (N,)")
         return cls(name, labels, classes, images.shape[1:], images.__getitem__)
 
     def measure(self) -> Statistics:

@@ -39,7 +39,7 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
     Raises ValueError if no such batches can be made; what reading raises comes at its batch.
     """
     n = len(data)
-    _check(data, batch, seed, first, ten_views, threads)
+    _check(data, batch, seed, epoch, first, ten_views, threads)
     order = np.arange(n) if seed is None else np.random.default_rng([seed, epoch]).permutation(n)
     each = TEN if ten_views else 1  # views of an image
     shape = (each * min(batch, n), preparation.size, preparation.size, data.shape[2])
@@ -72,13 +72,14 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
     return _one_ahead(start, range(first, -(-n // batch)), threads)
 
 
-def _check(data: ImageSet, batch: int, seed: int | None, first: int, ten_views: bool,
+def _check(data: ImageSet, batch: int, seed: int | None, epoch: int, first: int, ten_views: bool,
            threads: int) -> None:
     if not len(data):
         raise ValueError(f"batches: {data.name} holds no images; give at least one")
-    for name, number in (("batch", batch), ("threads", threads)):
-        if number < 1:
-            raise ValueError(f"batches: {name}={number} came; need 1 or more")
+    for name, number, least in (("batch", batch, 1), ("threads", threads, 1),
+                                ("seed", 0 if seed is None else seed, 0), ("epoch", epoch, 0)):
+        if number < least:
+            raise ValueError(f"batches: {name}={number} came; need {least} or more")
     count = -(-len(data) // batch)
     if not 0 <= first <= count:
         raise ValueError(f"batches: first={first} came, but {len(data)} images in batches of "

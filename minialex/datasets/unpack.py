@@ -33,12 +33,13 @@ __all__ = ["unpack"]
 
 MOST_BYTES = 4 * 2**30  # unpacked; the largest set of the catalogue takes a twelfth
 MOST_MEMBERS = 200_000
+MOST_PARTS = 50  # folders in folders; 255 bytes are the most that a file system takes for one name
 MOST_RATIO = 100  # unpacked to packed bytes: photographs hardly shrink, text to a tenth
 
 _CHUNK = 2**20
 # What zipfile, tarfile and gzip raise when they meet damage. Only then is it the archive's fault.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError,
-           struct.error, RuntimeError, ValueError, LookupError)
+           struct.error, RuntimeError, ValueError, LookupError, MemoryError, OverflowError)
 _TAR_KINDS = {
     tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "folder",
     tarfile.SYMTYPE: "a symbolic link", tarfile.LNKTYPE: "a hard link",
@@ -61,7 +62,8 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str], root
     finish: called with the unpacked folder before it gets its name; it may rearrange, and raise.
     most_*: limits of bytes, members, and unpacked bytes to packed ones.
 
-    `target` appears whole or not at all: all is written beside it, into `target`.part.
+    `target` appears whole or not at all: all is written beside it, into `target`.part, by one
+    process at a time.
     Raises DataError, naming the archive, if it is damaged or a member is refused; and if `target`
     exists or cannot be written.
     """
@@ -87,6 +89,8 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str], root
             raise _refused(archive, "it is empty")
         if finish is not None:
             finish(unfinished / root)
+        if hasattr(os, "sync"):  # not on Windows; a power cut must not leave empty files
+            os.sync()
         os.rename(unfinished / root, target)
     except DataError:
         raise
@@ -134,6 +138,8 @@ def _fault(member: _Member, root: str) -> str:
         return "has a control character in its name"
     if ".." in parts:
         return "leaves the folder"
+    if len(parts) > MOST_PARTS or any(len(os.fsencode(part)) > 255 for part in parts):
+        return "has a name that is too long"
     if root and parts[:1] != (root,):
         return f"lies outside of {root!r}"
     if member.size < 0:
@@ -155,6 +161,8 @@ def _members(archive: Path) -> Iterator[_Member]:
             yield from _zip_members(file)
         elif start == b"\x1f\x8b":
             yield from _tar_members(_Gunzip(fileobj=file))
+        elif start.startswith(b"<"):
+            raise ValueError("a page of the web, no archive")
         else:
             yield from _tar_members(file)
 

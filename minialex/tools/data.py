@@ -35,7 +35,8 @@ def data_list(options: argparse.Namespace) -> int:
                           known.pixels, _download(known), known.licence,
                           _where(name, found[name], options.data_dir)).rstrip())
     print(_NOTES)
-    print(f"\nminialex data get NAME brings a set to {place}; --data-dir names another place.")
+    print(f"\nminialex data get NAME brings a set to {_shown(place)}; --data-dir names another "
+          "place.")
     return 0
 
 
@@ -71,6 +72,10 @@ def _where(name: str, folder: Path | None, given: str | None) -> str:
     if given is not None:
         return "--data-dir"
     return "./data" if folder.parent == Path("data") else "cache"
+
+
+def _shown(place: Path) -> Path | str:
+    return "./data" if place == Path("data") else place
 
 
 def _as_json(known: PublicSet, folder: Path | None) -> dict[str, object]:

@@ -35,7 +35,7 @@ __all__ = ["doctor"]
 PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "matplotlib", "3.8"),
             ("tqdm", "tqdm", "4.66"), ("safetensors", "safetensors", "0.4"),
             ("threadpoolctl", "threadpoolctl", "3.2"), ("pooch", "pooch", "1.8"),
-            ("requests", "requests", "2.31")]
+            ("requests", "requests", "2.31"), ("filelock", "filelock", "3.13")]
 
 GIB = 2**30
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"

@@ -21,6 +21,7 @@ from ..datasets import Batch, ColourNoise, ImageSet, Preparation, batches
 from ..tensor import no_grad
 from ..training import (
     DivergedError,
+    Evaluation,
     Recipe,
     plateau,
     plateau_falls,
@@ -171,16 +172,15 @@ class Run:
             images = next(self._batches_of(self.data.val)).images
             bad = first_bad_layer(self.net.eval(), images)
             raise DivergedError(f"the loss on the {self.data.val_name} images is {result.loss}: "
-                                f"{bad}; lower the rate (--lr)")
+                                f"{bad}; lower the rate, or check the data")
         state["seconds"] = clock + time.perf_counter()
         self._append(LOG, {
             "epoch": epoch, "steps": state["steps"], "lr": self.optimizer.lr,
             "train_loss": loss, "val_loss": result.loss, "top1_error": result.top1_error,
             "top5_error": result.top5_error, "seconds": round(state["seconds"], 3),
             "waited": round(state["waited"], 3)})
-        print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.3f}, {self.data.val_name} error top-1 "
-              f"{result.top1_error:.2%}, top-5 {result.top5_error:.2%}, {state['seconds']:.0f} s",
-              flush=True)
+        print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.3f}, {self.data.val_name} "
+              f"{self._errors(result)}, {state['seconds']:.0f} s", flush=True)
         if not state["stuck"]:
             told = plateau(loss, state["steps"], self.data.train.labels, recipe.init)
             if told:
@@ -269,10 +269,15 @@ class Run:
         plots.filters(self.net, self.folder / "filters.png")
         shown, guesses = self._guesses(12)
         plots.predictions(shown, guesses, self.data.test, self.folder / "predictions.png")
-        print(f"\ntop-1 error {result.top1_error:.2%}, top-5 error {result.top5_error:.2%} on "
-              f"{result.images:,} {self.data.test_name} images, after {state['steps']:,} steps "
-              f"in {state['seconds']:.0f} s")
+        print(f"\n{self.data.test_name} {self._errors(result)} on {result.images:,} images, after "
+              f"{state['steps']:,} steps in {state['seconds']:.0f} s")
         print("wrote " + ", ".join(sorted(path.name for path in self.folder.iterdir())))
+
+    def _errors(self, result: Evaluation) -> str:
+        """Without top-5 for five classes or fewer: the right one is always among five."""
+        few = len(self.data.train.classes) <= 5
+        return (f"error top-1 {result.top1_error:.2%}" +
+                ("" if few else f", top-5 {result.top5_error:.2%}"))
 
     def _guesses(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Some test images, evenly spread, and the probabilities of the classes."""

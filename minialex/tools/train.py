@@ -29,6 +29,7 @@ __all__ = ["train"]
 # Not argparse's, so that --resume sees whether an option was given.
 DEFAULTS = {"model": "alexnet-small", "data": "fashion-mnist", "recipe": "run145", "seed": 0}
 CHANGEABLE = {"devices", "threads", "data", "data_dir", "debug", "parallel", "resume", "run"}
+WIDEST = 8  # times as many kernels as in the paper
 SCHEMES = {None: Alone, "data": DataParallel, "hybrid": Hybrid}
 
 
@@ -55,6 +56,9 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
         backend.set_threads(options.threads)
     data = load_data(options.data, options.model, options.data_dir)
     recipe, sources = options.recipe, {}
+    if not (options.resume or options.explain):
+        for images in data.val, data.test:
+            images.measure()  # reads every picture: a broken one shows now, not after an epoch
     if not options.resume:
         recipe, sources = _recipe(options, data.train)
     if options.explain:
@@ -84,8 +88,8 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
     try:
         finished = run.train()
     except ArithmeticError as error:
-        raise ArithmeticError(f"after step {run.progress['steps']}: {error}. The last good state "
-                              f"is kept in {folder}") from None
+        raise ArithmeticError(f"after step {run.progress['steps']}: {error}. Start again with a "
+                              f"lower --lr than {recipe.lr:g}, and another --out") from None
     if not finished:
         print(f"\nstopped after step {run.progress['steps']:,}; all is saved. Go on with:\n"
               f"  minialex train --resume {folder}")
@@ -105,7 +109,10 @@ def _check(options: argparse.Namespace) -> None:
         if value is not None and value < least:
             raise ValueError(f"--{name} {value}: give a whole number of at least {least}")
     if options.lr is not None and not 0 < options.lr < math.inf:
-        raise ValueError(f"--lr {options.lr}: the rate must be more than 0")
+        raise ValueError(f"--lr {options.lr}: the rate must be a number more than 0")
+    if options.width is not None and not 0 < options.width <= WIDEST:
+        raise ValueError(f"--width {options.width}: give a share of the paper's kernels, more than "
+                         f"0 and at most {WIDEST}")
     if options.mirror is not None and not 0 <= options.mirror <= 1:
         raise ValueError(f"--mirror {options.mirror}: a chance lies between 0 and 1")
     if options.image_size is not None and options.model != "alexnet":

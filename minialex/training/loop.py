@@ -40,7 +40,7 @@ def train_steps(net: Module, optimizer: SGD, batches: Iterable[Batch]) -> Iterat
         value = loss.item()
         if not math.isfinite(value):
             raise DivergedError(f"the loss is {value}: {first_bad_layer(net, images)}; "
-                                "lower the rate (--lr), or check the data")
+                                "lower the rate, or check the data")
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

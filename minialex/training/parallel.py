@@ -133,8 +133,7 @@ class DataParallel(Alone):
             if not math.isfinite(loss):
                 with self.whole():
                     bad = first_bad_layer(self.net.eval(), images)
-                raise DivergedError(f"the loss is {loss}: {bad}; lower the rate (--lr), or check "
-                                    "the data")
+                raise DivergedError(f"the loss is {loss}: {bad}; lower the rate, or check the data")
             self.optimizer.step()
             self.optimizer.zero_grad()
             if number % CHECK_EVERY == 0:

@@ -1,4 +1,4 @@
-"""The plateau: a network that has learnt how frequent the classes are, and nothing else."""
+"""The plateau: a network that has learnt how frequent the classes are, or not even that."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import numpy as np
 __all__ = ["entropy", "plateau"]
 
 PATIENCE = 200  # steps
-NEAR = 0.98  # a loss above this share of the entropy is on the plateau
+NEAR, ABOVE = 0.98, 1.1  # losses between these shares of the entropy are on the plateau
 
 # What to try, by the first weights that were tried.
 ADVICE = {
     "paper": "--init run145 (larger weights in conv3 to conv5 let 16 times more of the image "
-             "through), or a higher --lr",
-    "run145": "--init he if the network is narrow (--width), else a higher --lr; with 1,000 "
-              "classes, some thousand steps here are normal",
+             "through), or a higher --lr; a lower one, if the loss was far above this at first",
+    "run145": "--init he if the network is narrow (--width), else a higher --lr (a lower one, if "
+              "the loss was far above this at first); with 1,000 classes, some thousand steps here "
+              "are normal",
     "he": "a lower --lr, a higher one, and look whether the labels are right",
 }
 
@@ -27,12 +28,16 @@ def entropy(labels: np.ndarray) -> float:
 
 
 def plateau(loss: float, steps: int, labels: np.ndarray, init: str) -> str:
-    """What to tell the user if a run sits on the plateau; "" if it does not, or has just begun.
+    """What to tell the user if a run sits on the plateau, or above; "" if not, or just begun.
 
     loss: mean over the last epoch; labels: of all training images; init: the first weights.
     """
     level = entropy(labels)
-    if steps < PATIENCE or loss <= NEAR * level:
+    if steps < PATIENCE or loss <= NEAR * level or level == 0:
         return ""
+    if loss > ABOVE * level:
+        return (f"the loss is {loss:.2f} after {steps:,} steps: more than that of a network that "
+                f"knows only how frequent the classes are ({level:.2f}). Start again with a lower "
+                "--lr; or with a higher one, if the loss has hardly moved")
     return (f"the loss is {loss:.2f} after {steps:,} steps: that of a network that knows only how "
             f"frequent the classes are ({level:.2f}). If it stays there, try {ADVICE[init]}")

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["Recipe", "change", "explain", "suggest"]
 
 FEW = 100_000  # images: below, an epoch is so few steps that ImageNet's numbers do not fit
+PHOTOGRAPHS = 3_068  # of the set that the numbers for few images were tried on
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Recipe:
     bias_falls: int  # how many of the falls of the rate the biases follow
     mirror: float  # chance that an image is shown as in a mirror
     noise: str  # of colours: "run145", "literal" (as printed), "none"
-    noise_until: int  # epoch; then it ends, and conv1 goes on at a tenth of the rate
+    noise_until: int  # epoch; then it ends, and conv1's weights go on at a tenth of the rate
     conv1_until: int  # epoch after which conv1 is frozen
     init: str  # first weights
     width: float  # share of the paper's kernels
@@ -68,15 +69,15 @@ _RUN145 = _PAPER | {
     "bias_falls": (0, "run 145: 0.02 to the end"),
     "noise": ("run145", "released source: square roots of the eigenvalues, and then everything "
                         "divided by 1.1"),
-    "noise_until": (67, "run 145: then no noise, and a tenth of the rate for conv1"),
+    "noise_until": (67, "run 145: then no noise, and a tenth of the rate for conv1's weights"),
     "conv1_until": (72, "run 145: then conv1 was frozen"),
     "init": ("run145", "run 145: std 0.01, but 0.03 in conv3, conv4 and conv5"),
     "image_size": (227, "227 real pixels give the same 55x55 outputs as 224 and 3 zero rows"),
 }
 
-# The full network on some thousand photographs.
+# The full network on 3,068 photographs.
 _FEW: Settings = {
-    "epochs": (36, "Not 2012: with few images, what counts is steps: 1,700 for 3,000 images"),
+    "epochs": (36, "Not 2012: with few images, what counts is steps: {steps:,} of {batch} images"),
     "batch": (64, "Not 2012: half of 128, for twice as many steps in an epoch"),
     "lr": (0.005, "Not 2012: half of 0.01 for half the batch"),
     "falls": ((), _PAPER["falls"][1]),
@@ -84,14 +85,13 @@ _FEW: Settings = {
                     "because on few images it jitters"),
 }
 _FEW_RUN145: Settings = {
-    "epochs": (24, "Not 2012: with few images, what counts is steps: 1,150 for 3,000 images, an "
-                   "hour on two cores"),
+    "epochs": (24, _FEW["epochs"][1]),
     "falls": ((18, 22), "Not 2012: late, for few steps need a high rate; at fixed epochs, for on "
                         "few images the validation error jitters"),
     "patience": _RUN145["patience"],
     "bias_falls": (1, "run 145 for ILSVRC-2010: cut once"),
     "noise_until": (18, "run 145, at the same share of the epochs; then a tenth of the rate for "
-                        "conv1"),
+                        "conv1's weights"),
     "conv1_until": (19, "run 145, at the same share of the epochs; then conv1 is frozen"),
 }
 
@@ -141,8 +141,24 @@ def suggest(model: str, images: int, name: str = "run145",
         if name == "run145":
             settings["falls"] = _FALLS[model]
     settings = settings | _DATA.get(data, {})
-    values = {name: value for name, (value, _) in settings.items()}
-    return Recipe(**values), {name: source for name, (_, source) in settings.items()}
+    sources = {name: source for name, (_, source) in settings.items()}
+    recipe = Recipe(**{name: value for name, (value, _) in settings.items()})
+    if model == "alexnet" and images < FEW:
+        epochs = recipe.epochs * min(10, max(1, round(PHOTOGRAPHS / max(images, 1))))
+        recipe = replace(recipe, epochs=epochs, **_at_same_share(recipe, epochs))
+        steps = epochs * -(-images // recipe.batch)
+        sources["epochs"] = sources["epochs"].format(steps=steps, batch=recipe.batch)
+    return recipe, sources
+
+
+def _at_same_share(recipe: Recipe, epochs: int) -> dict[str, Any]:
+    """What happens in the course of a run, if it has so many epochs."""
+    share = epochs / recipe.epochs
+    falls = {max(1, round(share * epoch)) for epoch in recipe.falls}
+    until = {name: getattr(recipe, name) for name in ("noise_until", "conv1_until")}
+    return {"falls": tuple(sorted(epoch for epoch in falls if epoch < epochs)),
+            **{name: max(1, round(share * epoch)) if epoch < recipe.epochs else max(epochs, epoch)
+               for name, epoch in until.items()}}
 
 
 def change(recipe: Recipe, sources: dict[str, str],
@@ -150,15 +166,14 @@ def change(recipe: Recipe, sources: dict[str, str],
     """The settings with those that are `given`, and with what follows from them for others."""
     follow: Settings = {}
     if "epochs" in given:
-        share, reason = given["epochs"] / recipe.epochs, "at the same share of your epochs"
-        for name in ("noise_until", "conv1_until"):
-            follow[name] = max(1, round(share * getattr(recipe, name))), reason
-        falls = {max(1, round(share * epoch)) for epoch in recipe.falls}
-        follow["falls"] = tuple(sorted(falls)), reason
+        for name, value in _at_same_share(recipe, given["epochs"]).items():
+            never = name != "falls" and value >= given["epochs"]
+            follow[name] = value, sources[name] if never else "at the same share of your epochs"
     if "falls" in given:
         follow["patience"] = 0, "your falls have their epochs"
-    if given.get("patience"):
-        follow["falls"] = (), "the validation error decides"
+    if "patience" in given:
+        follow["falls"] = (), ("the validation error decides" if given["patience"] else
+                               "the rate never falls")
     if "init" in given:
         follow["scale"] = (_SMALL if given["init"] == "he" else _PAPER)["scale"]
     changed = {name: (value, reason) for name, (value, reason) in follow.items()

@@ -39,7 +39,7 @@ def set_rates(optimizer: SGD, recipe: Recipe, epoch: int, falls: int) -> None:
         else:
             rule["lr"] = 1.0
         if "conv1" in name:
-            if epoch > recipe.noise_until:
+            if epoch > recipe.noise_until and not name.endswith("bias"):
                 rule["lr"] *= 0.1
             if epoch > recipe.conv1_until:
                 rule["lr"] = 0.0
