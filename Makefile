@@ -29,8 +29,9 @@ demo: $(VENV)/.has-minialex ## train a small two-column AlexNet and draw what it
 test: $(VENV)/.has-test $(VENV)/.tried-mpi ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(VENV)/.has-dev ## check the style of the code
+lint: $(VENV)/.has-dev ## check the style and the types of the code
 	$(BIN)/python -m ruff check $(ARGS)
+	$(BIN)/python -m mypy --no-error-summary
 
 notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## open the chapters in a browser
 	$(BIN)/python -m jupyter lab notebooks $(ARGS)

@@ -59,11 +59,11 @@ def check_gradients(
         scale = np.maximum(np.maximum(abs(analytic), abs(numeric)), abs(numeric).mean())
         excess = error - (rtol * scale + atol)
         if not np.all(excess <= 0):  # a NaN is an error as well
-            entry = np.unravel_index(np.argmax(np.nan_to_num(excess, nan=np.inf)), array.shape)
+            at = np.unravel_index(np.argmax(np.nan_to_num(excess, nan=np.inf)), array.shape)
             raise GradientError(
-                f"input {index} {array.shape}, entry {tuple(map(int, entry))}: backward says "
-                f"{analytic[entry]:.9g}, the difference quotient {numeric[entry]:.9g} "
-                f"at x = {array[entry]:.6g}; the gradient is wrong, or x is on a kink or a tie")
+                f"input {index} {array.shape}, entry {tuple(map(int, at))}: backward says "
+                f"{analytic[at]:.9g}, the difference quotient {numeric[at]:.9g} "
+                f"at x = {array[at]:.6g}; the gradient is wrong, or x is on a kink or a tie")
         if array.size:
             worst = max(worst, float((error / np.maximum(scale, atol / rtol)).max()))
     return worst

@@ -247,7 +247,7 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
     return result
 
 
-def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Callable:
+def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Any:
     """Lift `f(xp, *arrays, **options) -> (value, backward)` from arrays to tensors.
 
     `backward(gy)` returns one gradient for each array (a single one need not be a tuple), or None
@@ -292,7 +292,7 @@ def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Call
             value, backward = function(device.xp, *arrays, *inputs[len(tensors) :], **options)
         return record(name, device.own(value), device, backward, tensors)
 
-    lifted.on_arrays = function
+    lifted.on_arrays = function  # type: ignore[attr-defined]
     for method in methods:
         swapped = method.startswith("__r")
         setattr(Tensor, method, (lambda b, a: lifted(a, b)) if swapped else lifted)

@@ -24,6 +24,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from minialex import __version__, backend, datasets, models, optim, training
+from minialex.datasets.files import alone
 from minialex.tools import cli, plots
 from minialex.tools import run as run_module
 from minialex.tools.setup import choose_devices, load_data
@@ -302,14 +303,14 @@ def test_one_device_gives_the_weights_of_two(tiny, two_devices, tmp_path):
 # Interrupted and resumed
 
 
-def interrupt(monkeypatch, step, times=1):
-    """Ctrl-C while step number `step` of the run is being made."""
+def interrupt(monkeypatch, step, times=1, number=signal.SIGINT):
+    """Ctrl-C while step number `step` of the run is being made, or another signal."""
     def counted(run, steps, real=run_module.Run._counted):
         for result in real(run, steps):
             nonlocal step
             step -= 1
             for _ in range(times if step == 0 else 0):
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
             yield result
 
     monkeypatch.setattr(run_module.Run, "_counted", counted)
@@ -361,8 +362,69 @@ def test_second_ctrl_c_stops_at_once(tiny, tmp_path, monkeypatch):
     interrupt(monkeypatch, 1, times=2)
     stopped = tiny("stopped")
     assert (stopped.code, stopped.err) == (130, "minialex: interrupted\n")
+    assert stopped.out.endswith("\nGo on from the last checkpoint with:\n"
+                                f"  minialex train --resume {tmp_path / 'stopped'}\n")
     assert about(newest(tmp_path / "stopped"))["progress"]["steps"] == 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_request_to_end_is_taken_like_ctrl_c(tiny, minialex, tmp_path, monkeypatch):
+    """As from `kill`, or from a machine that has something better to do."""
+    assert tiny("whole").code == 0
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2, number=signal.SIGTERM)
+        assert tiny("stopped").code == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "resumed   after step 2\n" in minialex("train", "--resume", tmp_path / "stopped").out
+    assert compare(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_one_process_at_a_time(tiny, minialex, tmp_path, monkeypatch):
+    """The second one goes away and leaves all as it is; a lock that was left is no hindrance."""
+    assert tiny("whole").code == 0
+    folder = stop(tiny, tmp_path, monkeypatch, 2)
+    with alone(folder / ".lock"):
+        assert mistake(minialex("train", "--resume", folder), "another minialex is at work here",
+                       folder / ".lock", "wait until it is done")
+    (folder / ".lock").touch()
+    assert minialex("train", "--resume", folder).code == 0
+    assert compare(folder, tmp_path / "whole")
+    (tmp_path / "new").mkdir()
+    with alone(tmp_path / "new" / ".lock"):
+        assert mistake(tiny("new"), "another minialex is at work here")
+        assert names(tmp_path / "new") == [".lock"]
+    assert tiny("new").code == 0 and ".lock" not in names(tmp_path / "new")
+
+
+def test_resumed_run_wants_its_images(tiny, minialex, photographs, tmp_path, monkeypatch):
+    """Not others; where they lie is of no account."""
+    assert tiny("whole").code == 0
+    folder = stop(tiny, tmp_path, monkeypatch, 4)
+    before = names(folder)
+    fewer, renamed, moved = (Path(shutil.copytree(photographs, tmp_path / name))
+                             for name in ("fewer", "renamed", "moved"))
+    (fewer / "train" / "dark" / "1.jpg").unlink()
+    for split in "train", "val", "test":
+        if (renamed / split).exists():
+            (renamed / split / "dark").rename(renamed / split / "gloomy")
+    for other in fewer, renamed:
+        resumed = minialex("train", "--resume", folder, "--data", other)
+        assert mistake(resumed, f"--resume {folder}: these are not the training images of that run",
+                       "give the same with --data")
+        assert names(folder) == before
+    assert minialex("train", "--resume", folder, "--data", moved).code == 0
+    assert compare(folder, tmp_path / "whole")
+
+
+def test_resumed_run_whose_images_are_gone(tiny, minialex, photographs, tmp_path, monkeypatch):
+    mine = Path(shutil.copytree(photographs, tmp_path / "mine"))
+    folder = stop(tiny, tmp_path, monkeypatch, 2, "--data", mine)
+    mine.rename(tmp_path / "elsewhere")
+    assert mistake(minialex("train", "--resume", folder), f"--data {mine}: no data set", "That is "
+                   "the data of the run, seen from the folder in which it was started; if it lies "
+                   "elsewhere, give --data")
+    assert minialex("train", "--resume", folder, "--data", tmp_path / "elsewhere").code == 0
 
 
 def test_finished_run_can_be_resumed_and_stays_as_it_is(tiny, minialex, tmp_path):
@@ -443,7 +505,8 @@ def test_damaged_checkpoint_costs_nothing_but_time(tiny, minialex, tmp_path, mon
     os.truncate(damaged, damaged.stat().st_size // 2)
     resumed = minialex("train", "--resume", folder)
     assert resumed.code == 0
-    assert f"{damaged}: damaged, and removed; going back to {checkpoint(step - 1)}\n" in resumed.out
+    assert f"{damaged}: cannot be used, and is called {damaged.name}.damaged now; going back to " \
+           f"{checkpoint(step - 1)}\n" in resumed.out
     assert f"resumed   after step {step - 1}\n" in resumed.out
     assert compare(folder, tmp_path / "whole")
 
@@ -833,7 +896,7 @@ def test_disk_that_fills_up_leaves_a_run_to_go_on_with(tiny, minialex, tmp_path,
 @pytest.mark.parametrize(("name", "text", "message"), [
     ("config.json", "{", ["--resume ", "config.json cannot be used (", "); name the folder of"]),
     ("config.json", "[]", ["--resume ", "config.json cannot be used ("]),
-    ("config.json", '{"model": "alexnet"}', ["--resume ", "config.json cannot be used ('data'"]),
+    ("config.json", '{"model": "alexnet"}', ["--resume ", "cannot be used (no 'data' in it); na"]),
     ("*.safetensors", "half", ["", ": none of its 3 checkpoints can be used; the newest is ",
                                f"{checkpoint(1)}: damaged, or not written by minialex"]),
     ("*.safetensors", None, ["", ": there is no checkpoint in it; name the folder of a run"]),

@@ -212,7 +212,7 @@ def test_table_of_many_classes_is_cut_and_says_so():
     classes = [f"a rather long name of a class, number {number}" for number in range(1000)]
     counts = np.diag(np.arange(1000)) + 10 * np.eye(1000, k=1, dtype=int)  # the first are hard
     text = evaluate_module.as_text(report(counts, classes))
-    assert "... and 980 classes with fewer errors: all are in evaluation.json" in text
+    assert "... and 980 classes with no more errors: all are in evaluation.json" in text
     assert len(re.findall(r"^a rather long name .*…  .* \(10\)$", text, re.MULTILINE)) == 20
     assert max(map(len, text.splitlines())) <= 80
 
@@ -427,6 +427,10 @@ def test_devices_are_those_that_are_asked_for(run, two_devices):
         return [column.device.name for column in Classifier.load(run, *devices).net.columns]
 
     assert where() == ["cpu:0", "cpu:0"] and where(two_devices) == list(two_devices)
+    for one in two_devices[1], [two_devices[1]], backend.device(two_devices[1]):
+        assert where(one) == 2 * [two_devices[1]]
+    with pytest.raises(ValueError, match=r"Classifier\.load: 3 devices came; name one, or one for"):
+        where(3 * ["cpu:0"])
 
 
 def test_device_that_is_not_there_is_no_fault_of_the_weights(run):
@@ -499,7 +503,8 @@ def damage(folder, how):
     ("missing", r"made: there is no model.safetensors in it; name the folder of a run"),
     ("unfinished", r"made: this run is not finished, so there is no model.safetensors; "
                    r"finish it: minialex train --resume \S+made"),
-    ("half", r"model.safetensors: damaged, or not written by minialex"),
+    ("half", r"model.safetensors: damaged, or not written by minialex .*; or write it anew from "
+             r"the checkpoints of the run: minialex train --resume \S+made\Z"),
 ])
 def test_run_that_cannot_be_loaded(make_run, how, message):
     with pytest.raises(CheckpointError, match=message):
@@ -643,7 +648,8 @@ def test_data_that_do_not_fit(minialex, make_run, tmp_path):
     same = make_photographs(tmp_path / "same", CLASSES)
     for arguments, *parts in (
             ([], "--data nowhere: no data set",
-             "That is the data of the run; if it lies elsewhere by now, give --data"),
+             "That is the data of the run, seen from the folder in which it was started; if it "
+             "lies elsewhere, give --data"),
             (["--data", "away"], "--data away: no data set of minialex, and no folder"),
             (["--data", make_photographs(tmp_path / "others", ["Ant", "Cow"])],
              "--data ", "others: its classes (2: Cow) are not those of the run (7: Bee, Cat, Dog, "
@@ -698,10 +704,17 @@ def test_guesses_on_a_terminal(minialex, make_run, album, monkeypatch):
     assert max(map(len, lines)) <= 80
 
 
-def test_sure_network_fills_the_line(minialex, make_run, album):
+@pytest.mark.parametrize(("columns", "width"), [(None, 80), (200, 80), (60, 60), (40, 40)])
+def test_sure_network_fills_the_line(minialex, make_run, album, monkeypatch, columns, width):
+    """Of a narrow terminal, too; no line is wider."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", str(columns))
     sure = np.array([1, 0, 0, 0, 0, 0, 0]) * (1 - 7e-7) + 1e-7
     result = minialex("predict", make_run(shares=sure.astype(np.float32)), album / "b.jpg")
-    assert len(result.out.splitlines()[1]) == 80
+    lines = result.out.splitlines()[1:-1]
+    assert max(map(len, lines)) <= width
+    assert len(lines[0]) == width or columns == 40, "no room for a bar"
 
 
 def test_folder_means_its_pictures(minialex, make_run, album):

@@ -19,6 +19,7 @@ from minialex.datasets import (
     image_folder,
 )
 from minialex.datasets.loader import CHUNK
+from minialex.datasets.source import folder_source
 
 pytestmark = pytest.mark.ch10
 
@@ -348,8 +349,8 @@ def test_three_pieces_of_memory_do_for_any_number_of_batches():
 
 @pytest.mark.parametrize(("shape", "labels"), [((9, 4, 4), 9), ((9, 4, 4, 1), 8), ((0,), 0)])
 def test_arrays_that_are_no_set(shape, labels):
-    with pytest.raises(ValueError, match=r"of_arrays: images \(.*\) and labels \(.*,\) came for odd; "
-                                         r"need images \(N, H, W, C\) and labels \(N,\)"):
+    with pytest.raises(ValueError, match=r"of_arrays: images \(.*\) and labels \(.*,\) came for "
+                                         r"odd; need images \(N, H, W, C\) and labels \(N,\)"):
         ImageSet.of_arrays("odd", np.zeros(shape, np.uint8), np.zeros(labels, np.int64), "ab")
 
 
@@ -408,14 +409,38 @@ def test_each_split_is_the_folder_of_its_name(folder):
     (lambda path: (path / "val").mkdir(), "test", "there is no folder test; "),
     (lambda path: (path / "test").mkdir(), "val", "there is no folder val; "),
     (lambda path: (path / "test").mkdir(), "test", "test: no pictures; they must lie in "),
-    (lambda path: (path / "test" / "yak").mkdir(parents=True), "test", "test: no pictures"),
+    (lambda path: (path / "test" / "ant").mkdir(parents=True), "test", "test: no pictures"),
+    (lambda path: (path / "test" / "yak").mkdir(parents=True), "test", "test: has the class yak, "
+     "for which there is no folder in "),
+    (lambda path: (path / "train" / "yak").mkdir(), "train", "train/yak: no pictures; they must lie"
+     " in "),
     (lambda path: None, "dev", "split 'dev' came; need 'train', 'val' or 'test'"),
-], ids=["no train", "test only", "no test", "no val", "no classes", "no pictures", "split"])
+], ids=["no train", "test only", "no test", "no val", "no classes", "no pictures",
+        "other class", "empty class", "split"])
 def test_folder_that_lacks_something(folder, prepare, split, message):
     prepare(folder.path)
     with pytest.raises(DataError) as caught:
         image_folder(folder.path, split)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_folder_is_read_as_it_would_be_prepared(folder):
+    """Files inside folders, and of every kind; not the hidden ones; val by any of its names."""
+    folder("train", "ant/more/deep", 60, 1)
+    for number, suffix in enumerate(("gif", "tif", "jp2", "ppm")):
+        folder("train", "ant", 70 + number, 1, suffix)
+    (folder.path / "train" / "ant" / "._0.png").write_text("every Mac leaves such")
+    folder("validation", "zebra", 30)
+    (folder.path / "val").mkdir()
+    files = folder_source(folder.path).splits
+    data = image_folder(folder.path, side=16)
+    assert data.labels.tolist() == [file.label for file in files["train"]] == 8 * [0] + 2 * [1]
+    greys = data.read(np.arange(10))[:, 8, 8, 1].tolist()
+    assert greys == [70, 72, 10, 73, 71, 11, 12, 60, 100, 101], "in the order of their names"
+    assert [file.name for file in files["train"]][:5] == [
+        f"train/ant/0.{suffix}" for suffix in ("gif", "jp2", "png", "ppm", "tif")]
+    val = image_folder(folder.path, "val", 16)
+    assert val.labels.tolist() == [1] and val.read(np.array([0])).max() == 30
 
 
 def test_empty_train_folder(tmp_path):

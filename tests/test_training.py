@@ -549,9 +549,9 @@ def test_damaged_checkpoint_is_named_and_the_one_before_is_taken(device, run, da
     damage(folder / CHECKPOINTS[4])
     said = []
     assert goes_back(device, folder, said) == (3, states[3])
-    assert said == [f"{folder / CHECKPOINTS[4]}: damaged, and removed; going back to "
-                    f"{CHECKPOINTS[3]}"]
-    assert names(folder) == ["best.safetensors", CHECKPOINTS[3]]
+    assert said == [f"{folder / CHECKPOINTS[4]}: cannot be used, and is called "
+                    f"{CHECKPOINTS[4]}.damaged now; going back to {CHECKPOINTS[3]}"]
+    assert names(folder) == ["best.safetensors", CHECKPOINTS[3], f"{CHECKPOINTS[4]}.damaged"]
 
 
 def test_best_checkpoint_is_the_last_resort(device, run):

@@ -78,6 +78,9 @@ class use:
     def __enter__(self) -> Device:
         return self.device
 
+    def __repr__(self) -> str:  # what a notebook shows where this is the last line of a cell
+        return f"new tensors go to {self.device}"
+
     def __exit__(self, *error: object) -> None:
         global _default
         _default = self._before

@@ -46,8 +46,6 @@ def count() -> int:
 class CupyDevice(Device):
     """One CUDA device."""
 
-    kind = "gpu"
-
     def __init__(self, index: int) -> None:
         name, reason = f"gpu:{index}", why_unavailable()
         if reason:
@@ -55,7 +53,7 @@ class CupyDevice(Device):
         if index >= count():
             raise DeviceError(f"device {name!r} does not exist: this machine has {count()} GPU(s); "
                               "use one of them twice (gpu:0,gpu:0) or with the CPU (gpu:0,cpu:0)")
-        super().__init__(index, Namespace(cupy))
+        super().__init__("gpu", index, Namespace(cupy))
         self._cuda = cupy.cuda.Device(index)
 
     def __enter__(self) -> Device:
@@ -72,9 +70,6 @@ class CupyDevice(Device):
     def to_host(self, array: Any) -> np.ndarray:
         with self:
             return cupy.asnumpy(array)
-
-    def own(self, array: Any) -> Any:
-        return array  # all that CuPy allocates is in its pool
 
     def synchronize(self) -> None:
         with self:

@@ -184,12 +184,11 @@ def _one_blas_thread() -> Iterator[None]:
 class NumpyDevice(Device):
     """A virtual device on the CPU: all rules of a real one, so two columns run on any laptop."""
 
-    kind = "cpu"
     COUNT = 16  # virtual devices are free; more would be a typing error
 
     def __init__(self, index: int) -> None:
-        self._pool = Pool(f"{self.kind}:{index}")
-        super().__init__(index, NumpyNamespace(self._pool))
+        self._pool = Pool(f"cpu:{index}")
+        super().__init__("cpu", index, NumpyNamespace(self._pool))
 
     def asarray(self, host: Any, dtype: Any = None) -> np.ndarray:
         host = np.asarray(host, dtype)
@@ -205,17 +204,11 @@ class NumpyDevice(Device):
         if array.nbytes < SMALL:
             return array
         while isinstance(memory, np.ndarray):
-            memory = memory.base
+            memory = memory.base  # type: ignore[assignment]
         return array if isinstance(memory, Block) else self.asarray(array)
-
-    def synchronize(self) -> None:
-        pass  # NumPy returns when the work is done
 
     def memory(self) -> Memory:
         return Memory(self._pool.used, self._pool.peak, self._pool.limit)
 
     def set_memory_limit(self, limit: int | None) -> None:
         self._pool.limit = limit
-
-    def _copy(self, array: np.ndarray, source: Device) -> np.ndarray:
-        return self.asarray(array)

@@ -38,19 +38,12 @@ class Device:
 
     Attributes: `name` ("cpu:0"), `kind` ("cpu"), `index`, `xp` (array module plus five verbs, see
     namespace.py). As a context manager it becomes the current device, which CUDA asks for.
-    Each kind of device provides, besides the methods below:
-
-        asarray(host, dtype=None)   a copy of a host array, list or number in this device's memory
-        to_host(array)              a copy as a NumPy array; waits until it has been computed
-        own(array)                  the array in this device's memory: NumPy puts `a * b` elsewhere
-        memory()                    -> Memory
-        set_memory_limit(bytes)     refuse to hold more (a GTX 580 had 3 * 2**30); None: no limit
-        synchronize()               wait until all work given to this device is done
-        _copy(array, source)        a copy of an array of another device of the same kind
+    Each kind of device fills in `asarray`, `to_host`, `memory` and `set_memory_limit`, which have
+    no body here, and replaces what it must do in another way.
     """
 
-    def __init__(self, index: int, xp: Any) -> None:
-        self.index, self.name, self.xp = index, f"{self.kind}:{index}", xp
+    def __init__(self, kind: str, index: int, xp: Any) -> None:
+        self.kind, self.index, self.name, self.xp = kind, index, f"{kind}:{index}", xp
 
     def __repr__(self) -> str:
         return self.name
@@ -67,6 +60,25 @@ class Device:
 
     def __exit__(self, *error: object) -> None:
         pass
+
+    def asarray(self, host: Any, dtype: Any = None) -> Array:
+        """A copy of a host array, list or number in this device's memory."""
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """A copy as a NumPy array; waits until it has been computed."""
+
+    def own(self, array: Array) -> Array:
+        """The array in this device's memory: all of CuPy's are, NumPy puts `a * b` elsewhere."""
+        return array
+
+    def memory(self) -> Memory:
+        """Bytes in use, their peak, and the limit."""
+
+    def set_memory_limit(self, limit: int | None) -> None:
+        """Refuse to hold more bytes (a GTX 580 had 3 * 2**30); None: no limit."""
+
+    def synchronize(self) -> None:
+        """Wait until all work given to this device is done, as NumPy's is when it returns."""
 
     def rng(self, seed: int) -> np.random.Generator:
         """Random numbers are drawn on the host, so that they are the same on every device."""
@@ -85,6 +97,10 @@ class Device:
         if source.kind == self.kind:
             return self._copy(array, source)
         return self.asarray(source.to_host(array))
+
+    def _copy(self, array: Array, source: Device) -> Array:
+        """A copy of an array of another device of the same kind."""
+        return self.asarray(array)
 
 
 class Transfer(NamedTuple):

@@ -62,7 +62,8 @@ class ImageSet:
         if images.ndim != 4 or labels.shape != images.shape[:1]:
             raise ValueError(f"of_arrays: images {images.shape} and labels {labels.shape} came for "
                              f"{name}; need images (N, H, W, C) and labels (N,)")
-        return cls(name, labels, classes, images.shape[1:], images.__getitem__)
+        _, h, w, c = images.shape
+        return cls(name, labels, classes, (h, w, c), images.__getitem__)
 
     def measure(self) -> Statistics:
         """Mean and covariance: those that came with the set, else measured over all its images.

@@ -58,8 +58,9 @@ class Column(nn.Module):
         c1, c2, c3, c4, c5, fc = (
             max(1, round(n * width)) for n in (CONV1, CONV2, CONV3, CONV4, CONV5, FC))
 
-        def conv(layer: str, *sizes: int, **options: Any) -> nn.Conv2d:
-            return nn.Conv2d(*sizes, **options, **_start(init, layer), rng=rng, device=device)
+        def conv(layer: str, inputs: int, kernels: int, size: int, **options: Any) -> nn.Conv2d:
+            return nn.Conv2d(inputs, kernels, size, **options, **_start(init, layer), rng=rng,
+                             device=device)
 
         def linear(layer: str, *sizes: int) -> nn.Linear:
             return nn.Linear(*sizes, **_start(init, layer), rng=rng, device=device)

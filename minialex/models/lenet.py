@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .. import nn, ops
@@ -23,7 +25,7 @@ class LeNet5(nn.Module):
     def __init__(self, classes: int = 10, seed: int = 0,
                  device: str | Device | None = None) -> None:
         rng = np.random.default_rng(seed)
-        new = {"rng": rng, "device": device}
+        new: dict[str, Any] = {"rng": rng, "device": device}
         self.c1 = nn.Conv2d(1, 6, 5, pad=2, **new)  # (N, 28, 28, 6): 28 + 2 x 2 is the 32 of 1998
         self.c3 = nn.Conv2d(6, 16, 5, **new)  # (N, 10, 10, 16)
         self.c5 = nn.Linear(5 * 5 * 16, 120, **new)

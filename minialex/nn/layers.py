@@ -129,7 +129,7 @@ class Dropout(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
-            return x * (1 - self.p)
+            return ops.mul(x, 1 - self.p)
         keep = self.rng.random(x.shape, np.float32) >= self.p
         return ops.dropout(x, Tensor(keep, x.device))
 

@@ -21,7 +21,7 @@ from ..datasets import ImageSet, batches
 from ..training import Classifier, Evaluation, evaluate
 from . import plots
 from .run import write
-from .setup import Data, choose_devices, load_data
+from .setup import Data, choose_devices, data_of_run, load_data
 from .text import columns, cut, say
 
 __all__ = ["evaluate_run"]
@@ -66,13 +66,8 @@ def evaluate_run(options: argparse.Namespace) -> int:
 def _images(options: argparse.Namespace, classifier: Classifier) -> tuple[ImageSet, str]:
     """The images that are asked for, and the name of their split; they must fit the network."""
     name = options.data or classifier.config["data"]
-    try:
-        data = load_data(name, classifier.config["model"], classifier.config.get("data_dir"))
-    except ValueError as error:
-        if options.data:
-            raise
-        raise ValueError(f"{error}. That is the data of the run; if it lies elsewhere by now, "
-                         "give --data") from None
+    load = load_data if options.data else data_of_run
+    data = load(name, classifier.config["model"], classifier.config.get("data_dir"))
     splits = _splits(data)
     split = options.split or list(splits)[-1]
     if split not in splits:
@@ -174,7 +169,7 @@ def as_text(report: dict[str, Any]) -> str:
         lines.append(f"{cut(row['class'], wide)}  {row['images']:6,}  "
                      f"{_number(row['top1_error'], '.2%'):>11}  {other}")
     if len(report["classes"]) > ROWS:
-        lines.append(f"... and {len(report['classes']) - ROWS:,} classes with fewer errors: all "
+        lines.append(f"... and {len(report['classes']) - ROWS:,} classes with no more errors: all "
                      "are in evaluation.json")
     return "\n".join(lines)
 

@@ -21,6 +21,7 @@ __all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline
 matplotlib.use("Agg")  # files only: works without a screen
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogFormatter
 
 BLUE, ORANGE, LIGHT_BLUE = "#2b6cb0", "#c05621", "#90cdf4"
 GREY, DARK_GREY = "#cbd5e0", "#718096"
@@ -59,15 +60,12 @@ def curves(log: Sequence[dict[str, Any]], split: str, path: Path,
     right.set(title=f"Error on {split} (%)", xlabel="epoch", ylim=(0, None))
     falls = [b["epoch"] - 0.5 for a, b in itertools.pairwise(log) if b["lr"] < a["lr"]]
     for axes in (left, right):
-        for fall in falls:
-            axes.axvline(fall, color=DARK_GREY, ls=":", lw=1)
+        for i, fall in enumerate(falls):
+            axes.axvline(fall, color=DARK_GREY, ls=":", lw=1, label="_" if i else "rate / 10")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlim(0, 1.02 * epochs[-1])
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-    if falls:
-        right.annotate("rate / 10", (falls[0], 1), (4, -12), xycoords=("data", "axes fraction"),
-                       textcoords="offset points", color=DARK_GREY)
     _save(figure, path)
 
 
@@ -162,8 +160,10 @@ def confusion(counts: np.ndarray, classes: Sequence[str], path: Path) -> None:
                             interpolation="nearest", vmin=1, vmax=max(2, counts.max()))
     ax.set(xlabel="first guess", ylabel="right class",
            title=f"{np.trace(counts):,} of {counts.sum():,} images are right")
-    figure.colorbar(picture, ax=ax, shrink=0.7, format="{x:.0%}" if few else "{x:,.0f}",
-                    label="share of the images of a class" if few else "images")
+    bar = figure.colorbar(picture, ax=ax, shrink=0.7, format="{x:.0%}" if few else "{x:,.0f}",
+                          label="share of the images of a class" if few else "images")
+    if not few:  # else "2 x 10^0" beside "1"
+        bar.minorformatter = LogFormatter()
     _save(figure, path)
 
 
@@ -180,8 +180,7 @@ def roofline(result: dict[str, Any], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(7, 4))
     layers = [layer for layer in result["layers"] if layer["gflop"]]
     intensity = [1000 * layer["gflop"] / layer["megabytes"] for layer in layers]
-    ends = np.array([min(intensity) / 8, 2 * max(peak / copy, *intensity)])
-    roof = np.geomspace(*ends, 200)
+    roof = np.geomspace(min(intensity) / 8, 2 * max(peak / copy, *intensity), 200)
     axes.loglog(roof, np.minimum(peak, copy * roof), color=DARK_GREY)
     for way, flop, marker, colour in (("forward", "gflop", "o", BLUE),
                                       ("backward", "backward_gflop", "s", ORANGE)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ from .text import bar, columns, cut, say, shows_blocks
 __all__ = ["predict"]
 
 DRAWN = 40  # pictures in --plot, at most
-WIDTH, NAMES = 80, 32  # columns of the screen, and of the names of classes at most
+WIDTH, NAMES = 80, 32  # columns of the answers, and of the names of classes, at most
+ENDINGS = (*SUFFIXES, ".gif", ".tif", ".tiff")  # of the pictures in a folder
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -31,7 +33,8 @@ def predict(options: argparse.Namespace) -> int:
     if options.threads is not None:
         backend.set_threads(options.threads)
     classifier = Classifier.load(options.folder, choose_devices(options.devices)[0])
-    wide = min(NAMES, max(map(columns, classifier.classes)))
+    width = min(WIDTH, shutil.get_terminal_size().columns)  # 80 where there is no terminal
+    wide = min(NAMES, max(map(columns, classifier.classes)), max(8, width - 16))
     answers: list[dict[str, Any]] = []
     seen: list[tuple[str, np.ndarray, np.ndarray]] = []  # name, picture, probabilities
     for path in _pictures(options.pictures):
@@ -46,7 +49,7 @@ def predict(options: argparse.Namespace) -> int:
         answers.append({"picture": str(path), "best": [
             {"class": name, "probability": share} for name, share in best]})
         if not options.json:
-            say(as_text(str(path), best, wide, shows_blocks(sys.stdout)))
+            say(as_text(str(path), best, wide, width, shows_blocks(sys.stdout)))
         if options.plot and len(seen) < DRAWN:
             seen.append((path.name, image, probabilities))
     if options.json:
@@ -68,20 +71,21 @@ def _pictures(names: Iterable[str]) -> Iterator[Path]:
     """Files as they are; of a folder the pictures in it, or, if there are none, the folder."""
     for name in names:
         path = Path(name)
-        inside = sorted(p for p in path.glob("*") if p.suffix.lower() in SUFFIXES)
+        inside = sorted(p for p in path.glob("*") if p.suffix.lower() in ENDINGS)
         yield from inside or [path]
 
 
 def _read(classifier: Classifier, path: Path) -> np.ndarray:
     if path.is_dir():
         raise DataError(f"{path}: no pictures in this folder; they must end in "
-                        f"{', '.join(SUFFIXES)}")
+                        f"{', '.join(ENDINGS)}")
     return classifier.read(path)
 
 
-def as_text(title: str, best: Sequence[tuple[str, float]], wide: int, blocks: bool) -> str:
-    """A title, and a line of 80 columns for each guess: name (`wide` columns), probability, bar."""
-    room = WIDTH - wide - len("    100.0%  ")
+def as_text(title: str, best: Sequence[tuple[str, float]], wide: int, width: int,
+            blocks: bool) -> str:
+    """A title, and a line of `width` columns for each guess: name (`wide`), probability, bar."""
+    room = max(0, width - wide - len("    100.0%  "))
     lines = (f"  {cut(name, wide, '…' if blocks else '...')}  {share:6.1%}  "
              f"{bar(share, room, blocks)}" for name, share in best)
     return "\n".join([title, *map(str.rstrip, lines), ""])

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -56,10 +57,11 @@ class Run:
         # All that a resumed run must know, besides weights, velocities and random states:
         # `number` batches of epoch `epoch` are done, with this sum of losses so far; `errors` on
         # the validation images after each epoch; `waited` seconds for data; whether the user was
-        # told that the run is `stuck`.
+        # told that the run is `stuck`; the classes of `data`, and a checksum of the labels.
         self.progress: dict[str, Any] = {
             "epoch": 1, "number": 0, "steps": 0, "seconds": 0.0, "waited": 0.0, "loss_sum": 0.0,
-            "images": 0, "errors": [], "copies": None, "stuck": False}
+            "images": 0, "errors": [], "copies": None, "stuck": False,
+            "data": [list(data.train.classes), zlib.crc32(data.train.labels)]}
         self._saved = time.monotonic()
 
     def resume(self) -> None:
@@ -73,8 +75,12 @@ class Run:
         for unfinished in self.folder.glob("*.part"):
             unfinished.unlink()
         # A run that was killed before it had a checkpoint is at its beginning.
+        data = self.progress["data"]
         if checkpoints(self.folder) or self._lines(STEPS):
             self.progress |= load_newest(self.folder, self.net, self.optimizer, print)
+        if self.progress["data"] != data:
+            raise ValueError(f"--resume {self.folder}: these are not the training images of that "
+                             "run, or some were added or removed; give the same with --data")
         for name, done in (LOG, self.progress["epoch"] - 1), (STEPS, self.progress["steps"]):
             with replacing(self.folder / name) as file:
                 file.writelines(self._lines(name)[:done])
@@ -83,7 +89,7 @@ class Run:
         """Train to the end; False if it was interrupted and saved before."""
         if not self.progress["steps"]:
             self.save()  # shows that it can be done, before time is spent
-        with _interruptible() as interrupted:
+        with _interruptible(self.parallel.group.size == 1) as interrupted:
             while not self._last():
                 done = self._epoch(interrupted)
                 [stop] = self.parallel.group.any(interrupted)
@@ -271,7 +277,8 @@ class Run:
         plots.predictions(shown, guesses, self.data.test, self.folder / "predictions.png")
         print(f"\n{self.data.test_name} {self._errors(result)} on {result.images:,} images, after "
               f"{state['steps']:,} steps in {state['seconds']:.0f} s")
-        print("wrote " + ", ".join(sorted(path.name for path in self.folder.iterdir())))
+        print("wrote " + ", ".join(sorted(path.name for path in self.folder.iterdir()
+                                          if not path.name.startswith("."))))
 
     def _errors(self, result: Evaluation) -> str:
         """Without top-5 for five classes or fewer: the right one is always among five."""
@@ -304,8 +311,11 @@ def _progress_bar(name: str, total: int, done: int) -> tqdm:
 
 
 @contextmanager
-def _interruptible() -> Iterator[list[bool]]:
-    """Ctrl-C ends the run after the current step instead of in the middle of it."""
+def _interruptible(alone: bool) -> Iterator[list[bool]]:
+    """Ctrl-C, and if it is alone, a request to end, stop the run after the current step.
+
+    The other processes of a group would wait in vain, and whoever started them ends them all.
+    """
     interrupted: list[bool] = []
 
     def note(*_: object) -> None:
@@ -314,12 +324,14 @@ def _interruptible() -> Iterator[list[bool]]:
         interrupted.append(True)
         tqdm.write("stopping after this step (Ctrl-C again: at once, without saving) ...")
 
+    signals = [signal.SIGINT, signal.SIGTERM] if alone else [signal.SIGINT]
     try:
-        before = signal.signal(signal.SIGINT, note)
+        before = [signal.signal(number, note) for number in signals]
     except ValueError:  # not in the main thread: whoever started us handles Ctrl-C
         yield interrupted
         return
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

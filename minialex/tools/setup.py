@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from .. import backend
 from ..datasets import (
@@ -23,17 +26,18 @@ from ..datasets.mnist import CLASSES as DIGITS
 from ..datasets.prepared import ABOUT
 from ..training.classifier import build
 
-__all__ = ["Data", "build", "choose_devices", "load_data"]
+__all__ = ["Data", "build", "choose_devices", "data_of_run", "load_data"]
 
 MODELS = ("alexnet-small", "alexnet", "lenet5")
 EMBEDDED = "fashion-mnist"  # 12,000 of its images come with minialex
 
 # Sets that lie in memory: how they are read, and their classes.
-ARRAYS = {EMBEDDED: (fashion_mnist, CLOTHES), f"{EMBEDDED}-full": (fashion_mnist, CLOTHES),
-          "mnist": (mnist, DIGITS), "cifar10": (cifar10, THINGS)}
+ARRAYS: dict[str, tuple[Callable[..., tuple[np.ndarray, np.ndarray]], Sequence[str]]] = {
+    EMBEDDED: (fashion_mnist, CLOTHES), f"{EMBEDDED}-full": (fashion_mnist, CLOTHES),
+    "mnist": (mnist, DIGITS), "cifar10": (cifar10, THINGS)}
 
 
-def choose_devices(wanted: str | None) -> tuple[tuple[str, str], str]:
+def choose_devices(wanted: str | None) -> tuple[tuple[str, ...], str]:
     """The devices of the two columns, and why these. `wanted`: "A,B", "A" or None."""
     if wanted:
         names = [backend.device(name.strip()).name for name in wanted.split(",")]
@@ -67,6 +71,15 @@ class Data(NamedTuple):
             counts = [counts[0], counts[1 if self.val_name == "val" else 2]]
         return (f"{self.train.name}: {', '.join(counts[:-1])} and {counts[-1]} images, "
                 f"{len(self.train.classes)} classes")
+
+
+def data_of_run(name: str, model: str, data_dir: str | None = None) -> Data:
+    """`load_data` for a run that has been; its data may have gone somewhere else."""
+    try:
+        return load_data(name, model, data_dir)
+    except ValueError as error:
+        raise ValueError(f"{error}. That is the data of the run, seen from the folder in which it "
+                         "was started; if it lies elsewhere, give --data") from None
 
 
 def load_data(name: str, model: str, data_dir: str | None = None) -> Data:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 import zlib
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,19 +17,21 @@ import numpy as np
 
 from .. import __version__, backend, nn
 from ..datasets import ImageSet
+from ..datasets.files import alone
 from ..training import Recipe, change, explain, suggest
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import Communicator, connect, started_by_mpi
 from ..training.hybrid import Hybrid
 from ..training.parallel import Alone, DataParallel
 from .run import Run, write
-from .setup import Data, build, choose_devices, load_data
+from .setup import MODELS, Data, build, choose_devices, data_of_run, load_data
 
 __all__ = ["train"]
 
 # Not argparse's, so that --resume sees whether an option was given.
 DEFAULTS = {"model": "alexnet-small", "data": "fashion-mnist", "recipe": "run145", "seed": 0}
 CHANGEABLE = {"devices", "threads", "data", "data_dir", "debug", "parallel", "resume", "run"}
+LOCK = ".lock"  # a file in the folder, as long as a process writes there
 WIDEST = 8  # times as many kernels as in the paper
 SCHEMES = {None: Alone, "data": DataParallel, "hybrid": Hybrid}
 
@@ -46,6 +49,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace, group: Communicator) -> int:
+    load = data_of_run if options.resume and not options.data else load_data
     if options.resume:
         options = _settings_of(Path(options.resume), options)
     else:
@@ -54,8 +58,9 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
     devices = devices[:1] if options.model == "lenet5" else devices  # it has no columns
     if options.threads is not None:
         backend.set_threads(options.threads)
-    data = load_data(options.data, options.model, options.data_dir)
-    recipe, sources = options.recipe, {}
+    data = load(options.data, options.model, options.data_dir)
+    recipe: Recipe = options.recipe
+    sources: dict[str, str] = {}
     if not (options.resume or options.explain):
         for images in data.val, data.test:
             images.measure()  # reads every picture: a broken one shows now, not after an epoch
@@ -78,24 +83,35 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
     print(f"recipe    {recipe.epochs} epochs, batch {recipe.batch}, rate {recipe.lr:g}, ...; "
           "--explain shows all and why")
     print(f"folder    {folder}", flush=True)
-    run = Run(folder, net, recipe, data, options.seed, options.steps,
-              SCHEMES[options.parallel], group)
-    if options.resume:
-        run.resume()
-        print(f"resumed   after step {run.progress['steps']:,}", flush=True)
-    elif group.rank == 0:
-        write(folder / "config.json", json.dumps(_config(options, devices, recipe), indent=2))
+    with alone(folder / LOCK) if group.rank == 0 else nullcontext():
+        run = Run(folder, net, recipe, data, options.seed, options.steps,
+                  SCHEMES[options.parallel], group)
+        if options.resume:
+            run.resume()
+            print(f"resumed   after step {run.progress['steps']:,}", flush=True)
+        elif group.rank == 0:
+            write(folder / "config.json", json.dumps(_config(options, devices, recipe), indent=2))
+        return _to_the_end(run, devices)
+
+
+def _to_the_end(run: Run, devices: tuple[str, ...]) -> int:
+    """Train and finish, or say how to go on."""
+    go_on = f"minialex train --resume {run.folder}"
     try:
-        finished = run.train()
+        if not run.train():
+            print(f"\nstopped after step {run.progress['steps']:,}; all is saved. Go on with:\n"
+                  f"  {go_on}")
+            return 130
+        with run.parallel.whole():
+            run.finish(devices)
     except ArithmeticError as error:
         raise ArithmeticError(f"after step {run.progress['steps']}: {error}. Start again with a "
-                              f"lower --lr than {recipe.lr:g}, and another --out") from None
-    if not finished:
-        print(f"\nstopped after step {run.progress['steps']:,}; all is saved. Go on with:\n"
-              f"  minialex train --resume {folder}")
-        return 130
-    with run.parallel.whole():
-        run.finish(devices)
+                              f"lower --lr than {run.recipe.lr:g}, and another --out") from None
+    except OSError as error:
+        raise OSError(f"{error}; then go on with: {go_on}") from None
+    except KeyboardInterrupt:
+        print(f"\nGo on from the last checkpoint with:\n  {go_on}", flush=True)
+        raise
     return 0
 
 
@@ -169,8 +185,12 @@ def _settings_of(folder: Path, options: argparse.Namespace) -> argparse.Namespac
         settings["data_dir"] = config.get("data_dir")
         settings["devices"] = ",".join(config["devices"])
         recipe = Recipe(**{**config["recipe"], "falls": tuple(config["recipe"]["falls"])})
+        if settings["model"] not in MODELS:
+            raise ValueError(f"{settings['model']!r} is no model of minialex")
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
+        if isinstance(error, KeyError):
+            reason = f"no {error} in it"
         raise CheckpointError(f"--resume {folder}: {path} cannot be used ({reason}); name the "
                               "folder of a run that was interrupted") from None
     settings |= {name: getattr(options, name) for name in settings
@@ -187,17 +207,19 @@ def _open_folder(options: argparse.Namespace, data: Data, net: nn.Module) -> Pat
     """Make the folder, and see that all can be written, before any time is spent."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = Path(options.out or f"runs/{stamp}-{options.model}-{data.train.name}")
+    elsewhere = ("copy the run to another disk, and resume it there" if options.resume else
+                 "choose another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A run that was killed while it wrote its config.json has left no more than *.part.
-        if not options.resume and any(path.suffix != ".part" for path in folder.iterdir()):
+        # A run that was killed while it wrote its config.json has left no more than these.
+        if not options.resume and any(path.suffix != ".part" and path.name != LOCK
+                                      for path in folder.iterdir()):
             raise ValueError(f"{folder} is not empty; choose another --out, or go on with that "
                              f"run: minialex train --resume {folder}")
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"minialex")
     except OSError as error:
-        raise OSError(f"{folder} cannot be written ({error.strerror}); "
-                      "choose another --out") from None
+        raise OSError(f"{folder} cannot be written ({error.strerror}); {elsewhere}") from None
     # Two checkpoints of weights and velocities, the best one, one that is being written; the
     # weights, and a few pictures. A resumed run has some of it already.
     there = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
@@ -205,5 +227,5 @@ def _open_folder(options: argparse.Namespace, data: Data, net: nn.Module) -> Pat
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise OSError(f"{folder}: {free / 2**20:,.0f} MiB are free on this disk, a run needs "
-                      f"{needed / 2**20:,.0f} MiB; make room or choose another --out")
+                      f"{needed / 2**20:,.0f} MiB; make room, or {elsewhere}")
     return folder

@@ -129,8 +129,8 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
                 say: Callable[[str], object]) -> dict[str, Any]:
     """Go back to the newest checkpoint that can be read, or else to the best -> its `progress`.
 
-    Those that are newer and damaged are removed, and `say` is told. Raises CheckpointError if all
-    are damaged, or none is there.
+    Those that are newer and damaged get the ending .damaged, and `say` is told.
+    Raises CheckpointError if all are damaged, or none is there.
     """
     damaged: dict[Path, CheckpointError] = {}
     for path in [*checkpoints(folder), *Path(folder).glob(BEST)]:
@@ -140,8 +140,9 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
             damaged[path] = error
             continue
         for other in damaged:
-            other.unlink()
-            say(f"{other}: damaged, and removed; going back to {path.name}")
+            other.replace(f"{other}.damaged")  # if the disk, or its network, has only a bad day
+            say(f"{other}: cannot be used, and is called {other.name}.damaged now; going back to "
+                f"{path.name}")
         return progress
     if not damaged:
         raise CheckpointError(f"{folder}: there is no checkpoint in it; name the folder of a run")

@@ -44,20 +44,29 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str],
-             devices: Sequence[str | Device] | None = None) -> Classifier:
+             devices: str | Device | Sequence[str | Device] | None = None) -> Classifier:
         """The network that a run has left in its folder.
 
-        devices: one for each column (default: `backend.use`, both on the same one).
+        devices: one, or one for each column (default: `backend.use`).
         Raises CheckpointError if the run is not finished, or its weights are damaged.
         """
         path = _weights_in(Path(folder))
-        arrays, config = load_arrays(path)
-        devices = devices or 2 * [backend.default()]
+        if isinstance(devices, (str, Device)):
+            devices = [devices]
+        devices = devices or [backend.default()]
+        if len(devices) > 2:
+            raise ValueError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
+                             "each of two columns")
+        try:
+            arrays, config = load_arrays(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; or write it anew from the checkpoints of the run: "
+                                  f"minialex train --resume {folder}") from None
         try:
             recipe = Recipe(**config["recipe"])
             mean = arrays.pop("input.mean")
-            net = build(config["model"], devices, len(config["classes"]), mean.shape[2],
-                        recipe.width, recipe.init, recipe.image_size, seed=0)
+            net = build(config["model"], (devices[0], devices[-1]), len(config["classes"]),
+                        mean.shape[2], recipe.width, recipe.init, recipe.image_size, seed=0)
             net.load_state(arrays)
         except backend.DeviceError:
             raise

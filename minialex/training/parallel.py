@@ -185,7 +185,8 @@ class _Masks:
 
     def begin(self, batch: int) -> None:
         """The next step has so many images."""
-        self.batch, self.drawn = batch, None
+        self.batch = batch
+        self.drawn: np.ndarray | None = None
 
     def take(self, rows: Any, columns: slice = slice(None), units: int | None = None) -> None:
         """The next numbers are for these rows of the batch, and these of so many units."""
@@ -212,8 +213,9 @@ class _Bucket:
 
     def send_if_ready(self) -> None:
         """Begin the sum as soon as all gradients are there."""
-        if self.wait is None and all(p.grad is not None for p in self.parameters):
-            self.gradients = [p.grad for p in self.parameters]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if self.wait is None and len(gradients) == len(self.parameters):
+            self.gradients = gradients
             with self.device:
                 for gradient, place in zip(self.gradients, self.places, strict=True):
                     _copy(gradient.data.reshape(-1), self.mine[place])
