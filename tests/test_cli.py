@@ -850,7 +850,7 @@ def test_full_disk_is_noticed_before_training(tiny, tmp_path, monkeypatch):
         patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 2**20))
         patch.setattr(run_module.Run, "train", None)
         assert mistake(tiny("run"), tmp_path / "run", ": 5 MiB are free on this disk, a run needs ",
-                       " MiB; make room or choose another --out")
+                       " MiB; make room, or choose another --out")
     assert tiny("run").code == 0, "the same folder will do when there is room"
 
 

@@ -208,6 +208,24 @@ def test_prepared_from_folders(tmp_path, flat):
     assert {split: seen(f"{root}-prepared", split) for split in EXPECTED} == EXPECTED
 
 
+@pytest.mark.parametrize(("flat", "message"), [
+    (False, "train: no pictures; they must lie in {0}/train/CLASS/; unpack the tars in it, or use "
+            "ILSVRC2012_img_train.tar as it is"),
+    (True, "train: no pictures of any class in it; unpack each tar there into a folder")])
+def test_tars_of_classes_that_are_not_unpacked(tmp_path, capsys, flat, message):
+    root = tmp_path / "imagenet"
+    unpack(root, root, flat)
+    for wnid, pictures in train_pictures().items():
+        for name in pictures:
+            (root / "train" / wnid / name).unlink()
+        (root / "train" / wnid).rmdir()
+        (root / "train" / f"{wnid}.tar").write_bytes(tar(pictures))
+    if not flat:
+        (root / "val").rename(tmp_path / "val")
+    assert prepare(root) == 2
+    assert message.format(root) in capsys.readouterr().err
+
+
 def test_prepared_from_kaggle(tmp_path):
     """Their archive: pictures deep inside, labels at the top, and a folder test without any."""
     root = tmp_path / "imagenet"
@@ -317,6 +335,10 @@ def break_header(path):
      "ILSVRC2012_img_val.tar: damaged or cut off (empty file)"),
     (lambda root: (root / "ILSVRC2012_img_val.tar").write_bytes(b"<html>" * 200),
      "ILSVRC2012_img_val.tar: damaged or cut off ("),
+    (lambda root: (root / "ILSVRC2012_img_val.tar").write_bytes(tar(val_pictures())[:3 * 1536]),
+     "ILSVRC2012_img_val.tar: damaged or cut off (3 pictures, for 4 labels); get the file again"),
+    (lambda root: (root / "ILSVRC2012_img_val.tar").write_bytes(tar({})),
+     "ILSVRC2012_img_val.tar: damaged or cut off (0 pictures, for 4 labels); get the file again"),
     (lambda root: break_header(root / "ILSVRC2012_img_train.tar"),
      "ILSVRC2012_img_train.tar: damaged or cut off (a header is broken)"),
     (lambda root: break_header(root / "ILSVRC2012_img_val.tar"),
@@ -324,7 +346,8 @@ def break_header(path):
     (lambda root: (root / "ILSVRC2012_img_train.tar").write_bytes(tar({"a.txt": b"x"})),
      "ILSVRC2012_img_train.tar: no pictures of any class in it; get it again"),
 ], ids=["no labels", "no train", "too few", "other classes", "train cut", "val cut", "val empty",
-        "val html", "train header", "val header", "no pictures"])
+        "val html", "val cut behind a picture", "val without pictures", "train header",
+        "val header", "no pictures"])
 def test_official_files_that_are_not_all_there(official, capsys, change, message):
     change(official)
     assert prepare(official) == 2

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +22,9 @@ from PIL import Image
 
 from minialex.datasets import DataError, ImageSet, is_prepared, prepared, read_image
 from minialex.datasets import pack as pack_module
+from minialex.datasets.files import alone
 from minialex.datasets.prepared import LISTS
-from minialex.datasets.source import class_files, content, folder_source
+from minialex.datasets.source import File, Source, class_files, content, folder_source
 from minialex.tools import cli
 
 pytestmark = pytest.mark.ch10
@@ -77,8 +79,9 @@ def whole(source, prepare, tmp_path):
 
 
 def tree(folder):
-    """All files and their content."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    """All files and their content, but for the lock."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())
+            if path.name != ".lock"}
 
 
 def table(path):
@@ -165,7 +168,7 @@ def test_prepared_set_is_read_as_images(whole, source):
     data = prepared(whole)
     assert (data.name, data.shape, list(data.classes)) == ("whole", (SIDE, SIDE, 3), ["ant", "cat"])
     assert len(data) == 13 and np.bincount(data.labels).tolist() == [5, 8]
-    assert data.labels.dtype == np.int64
+    assert data.labels.dtype == np.int64 and data.labels.flags.c_contiguous
     rows = [row for row in table(whole / "manifest.csv") if row["split"] == "train"]
     images = data.read(np.arange(13))
     assert images.shape == (13, SIDE, SIDE, 3) and images.dtype == np.uint8
@@ -319,14 +322,16 @@ def deadly(function, countdown):
 
 pack.IN_SHARD = 4
 name, countdown, *arguments = sys.argv[1:]
-setattr(pack, name, deadly(getattr(pack, name), int(countdown)))
+place = os if name == "fsync" else pack
+setattr(place, name, deadly(getattr(place, name), int(countdown)))
 cli.main(["data", "prepare", *arguments])
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no system that kills")
 @pytest.mark.parametrize(("name", "after", "left"), [
-    ("as_jpeg", 2, 0), ("_store", 9, 1), ("_store", 10, 2), ("_inspect", 2, 6), ("_write", 4, 6)])
+    ("fsync", 0, 0), ("as_jpeg", 2, 0), ("_store", 9, 1), ("_store", 10, 2), ("_inspect", 2, 6),
+    ("_write", 5, 6)])
 def test_killed_run_goes_on_and_ends_with_the_same_bytes(source, whole, prepare, tmp_path, name,
                                                          after, left):
     out = tmp_path / "killed"
@@ -341,10 +346,36 @@ def test_killed_run_goes_on_and_ends_with_the_same_bytes(source, whole, prepare,
 
 
 def test_finished_set_stays_as_it_is(source, whole, prepare):
-    before = {path.name: path.stat().st_mtime_ns for path in whole.iterdir()}
+    before = {name: (whole / name).stat().st_mtime_ns for name in tree(whole)}
     done = prepare(source, "--out", whole)
-    assert done.code == 0 and "is finished already; nothing to do" in done.out
-    assert {path.name: path.stat().st_mtime_ns for path in whole.iterdir()} == before
+    assert done.code == 0
+    assert "is finished already (same names and sizes); nothing to do" in done.out
+    assert {name: (whole / name).stat().st_mtime_ns for name in tree(whole)} == before
+
+
+def test_only_one_process_writes_into_a_folder(source, whole, prepare, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with alone(out / ".lock"):
+        assert mistake(prepare(source, "--out", out), "another minialex is at work here")
+        assert not tree(out)
+    assert prepare(source, "--out", out).code == 0
+    assert tree(out) == tree(whole)
+
+
+def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp_path, monkeypatch):
+    """Two at once would write to the same temporary names."""
+    out, write, seen = tmp_path / "out", pack_module._replacing, []
+
+    def guarded(path):
+        with pytest.raises(DataError, match="another minialex is at work"), alone(out / ".lock"):
+            pass
+        seen.append(path.name)
+        return write(path)
+
+    monkeypatch.setattr(pack_module, "_replacing", guarded)
+    assert prepare(source, "--out", out).code == 0
+    assert sorted(seen) == sorted(tree(out))
 
 
 @pytest.mark.parametrize(("change", "options", "message"), [
@@ -430,9 +461,44 @@ def test_strict_stops_at_the_first(source, broken, prepare, tmp_path, threads):
 
 
 def test_strict_sees_what_an_earlier_run_left_out(source, broken, prepare, tmp_path):
-    prepare(source, "--out", tmp_path / "out")
-    (tmp_path / "out" / "manifest.csv").unlink()
-    assert mistake(prepare(source, "--out", tmp_path / "out", "--strict"), "or leave out --strict")
+    out = tmp_path / "out"
+    prepare(source, "--out", out)
+    before = tree(out)
+    assert mistake(prepare(source, "--out", out, "--strict"), "or leave out --strict")
+    assert tree(out) == before
+    (out / "manifest.csv").unlink()
+    assert mistake(prepare(source, "--out", out, "--strict"), "or leave out --strict")
+
+
+def test_strict_has_nothing_against_a_finished_set_that_is_whole(source, whole, prepare):
+    before = tree(whole)
+    assert prepare(source, "--out", whole, "--strict").code == 0
+    assert tree(whole) == before
+
+
+def test_classes_without_a_training_image_are_named(source, prepare, tmp_path):
+    """Of an empty folder it is said at once; of one whose files are no pictures, in the end."""
+    (source / "train" / "__MACOSX").mkdir()
+    (source / "train" / "bat").mkdir()
+    (source / "train" / "bat" / "a.jpg").write_text("no picture")
+    fill(source / "test" / "bat", 1)
+    done = prepare(source)
+    assert done.code == 0
+    assert "          no training files in __MACOSX: remove these folders, or each " in done.out
+    assert "          classes without a training image: __MACOSX, bat\n" in done.out
+    done = prepare(source / "train", "--out", tmp_path / "plain")
+    assert "no training files in __MACOSX: remove these folders" in done.out
+
+
+def test_files_beside_the_classes_are_counted(source, prepare, tmp_path):
+    for path in "train/a.jpg", "train/b.jpg", "train/.DS_Store", "test/c.jpg", "README":
+        (source / path).write_text("no class")
+    done = prepare(source)
+    assert done.code == 0 and done.out.count("beside the folders of classes are left out") == 2
+    for name, count in ("train", 2), ("test", 1):
+        assert f"are left out: {count} in {source / name}\n" in done.out
+    done = prepare(source / "train", "--out", tmp_path / "plain")
+    assert f"are left out: 2 in {source / 'train'}\n" in done.out
 
 
 def test_nothing_to_learn_from(tmp_path, prepare):
@@ -486,6 +552,29 @@ def test_names_that_would_become_equal(tmp_path, prepare):
     names = members(tmp_path / "pets-prepared")
     assert names == [f"cat/{name}.jpg" for name in ("A", "a-2", "a-3", "a-4", "a-5")]
     assert len({name.casefold() for name in names}) == 5
+
+
+def test_many_equal_names_are_told_apart_without_trying_all_numbers():
+    """As if every picture lay in a folder of its own, and they were all called a.jpg."""
+    stems = [str(stem) for stem in np.random.default_rng(0).choice(["a", "A", "a-2", "b?"], 400)]
+    expected, taken = [], set()
+    for stem in stems:
+        stem = "cat/" + stem.replace("?", "_")
+        tries = (stem, *(f"{stem}-{number}" for number in range(2, 999)))
+        expected.append(next(name for name in tries if name.casefold() not in taken))
+        taken.add(expected[-1].casefold())
+    files = [File(f"val/cat/{number}/{stem}.jpg", 0, "", 0, 1)
+             for number, stem in enumerate(stems)]
+    calls = Counter()
+    sys.setprofile(lambda frame, event, called: calls.update(
+        [called.__name__] if event == "c_call" else []))
+    try:
+        shards = pack_module.plan(Source(["cat"], {"val": files}, []))
+    finally:
+        sys.setprofile(None)
+    found = [name for shard in shards for name in shard.members]
+    assert found == [f"{name}.jpg" for name in expected]
+    assert 400 < calls["casefold"] < 10 * 400
 
 
 ODD = ["two words.jpg", "Ünïcödé.JPG", "quote\"s.jpg", "new\nline.jpg", "back\\slash.jpg",
@@ -579,14 +668,42 @@ def test_folder_without_classes_is_named_and_left_out(source, prepare):
     (source / "test" / "cat").rename(source / "elsewhere")
     picture(0).save(source / "test" / "1.jpg")
     done = prepare(source)
-    assert done.code == 0 and "test holds no folders of classes and is left out" in done.out
+    assert done.code == 0
+    assert "test is left out; need train, val or test, with folders of classes" in done.out
+
+
+@pytest.mark.parametrize("name", ["val", "validation", "valid"])
+def test_each_name_of_the_validation_folder_is_known(source, prepare, name):
+    (source / "validation").rename(source / name)
+    done = prepare(source)
+    assert done.code == 0 and "left out" not in done.out
+    assert len(prepared(f"{source}-prepared", "val")) == 3
+
+
+def test_folders_that_are_not_used_are_named(source, prepare):
+    (source / "val").mkdir()  # without classes: the full one counts
+    fill(source / "valid2" / "cat", 1)
+    fill(source / ".cache" / "cat", 1)
+    done = prepare(source)
+    assert done.code == 0 and done.out.count("is left out; need train, val or test") == 2
+    for name in "val", "valid2":
+        assert f"          {name} is left out; need train, val or test, with fol" in done.out
+    assert len(prepared(f"{source}-prepared", "val")) == 3
+
+
+@pytest.mark.parametrize("name", ["Train", "Training", "TEST", "testing", "valid"])
+def test_split_of_another_spelling_does_not_become_a_class(source, prepare, name):
+    (source / "train").rename(source / name)
+    for other in "validation", "test":
+        (source / other).rename(source / f"{other} pictures")
+    assert mistake(prepare(source), f"there is a folder {name}, but no folder train; pictures to")
 
 
 @pytest.mark.parametrize(("change", "options", "message"), [
     (lambda source: (source / "validation" / "yak").mkdir(), [],
      "validation: has the class yak, for which there is no folder in "),
     (lambda source: (source / "train").rename(source / "learn"), [],
-     "there is a folder val"),
+     "there is a folder test, but no folder train; "),
     (lambda source: None, ["--split", "80,10,10"], "has a folder train already; leave --split out"),
     (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; need one"),
     (lambda source: [path.unlink() for path in (source / "train").glob("*/*")], [],
@@ -624,6 +741,12 @@ def test_full_disk(source, whole, prepare, tmp_path, monkeypatch, name):
     assert not (out / name).exists() and not list(out.glob("*.part"))
     assert prepare(source, "--out", out).code == 0
     assert tree(out) == tree(whole)
+
+
+def test_source_that_may_not_be_entered(source, prepare, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, *_: Path(path) != source)
+    assert mistake(prepare(source), f"{source}: cannot be read (no permission to enter this folder"
+                   "); see to it, and run the same command again")
 
 
 @pytest.mark.parametrize("part", ["train", "train/cat"])

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from minialex.datasets import DataError, read_image
 from minialex.datasets.picture import PictureError, as_jpeg, to_square
@@ -144,6 +145,32 @@ def test_every_rotation_of_a_camera_is_undone(tmp_path, orientation):
     assert image[:20, :20].min() > 200 and image[30:].max() < 50 and image[:, 30:].max() < 50
 
 
+# Orientation 6, and a unit of length, of which this camera says "x" where a number should be.
+ODD_EXIF = b"Exif\0\0" + struct.pack("<2sHIHHHIHHHHI4sI", b"II", 42, 8, 2, 0x0112, 3, 1, 6, 0,
+                                      0x0128, 2, 2, b"x", 0)
+
+
+def in_a_comment():
+    """As ImageMagick puts EXIF into a PNG."""
+    comment = PngInfo()
+    comment.add_text("Raw profile type exif", f"\nexif\n{len(ODD_EXIF):8}\n{ODD_EXIF.hex()}\n")
+    return comment
+
+
+@pytest.mark.parametrize(("name", "options"), [
+    ("a.jpg", {"exif": ODD_EXIF, "quality": 95}), ("a.png", {"exif": ODD_EXIF}),
+    ("a.webp", {"exif": ODD_EXIF}), ("comment.png", {"pnginfo": in_a_comment()})],
+    ids=["jpg", "png", "webp", "comment"])
+def test_a_camera_that_writes_odd_exif_is_forgiven(tmp_path, name, options):
+    """Only how it was held is of interest; the rest cannot always be written anew."""
+    Image.fromarray(ramp()).convert("RGB").rotate(90).save(tmp_path / name, **options)
+    with Image.open(tmp_path / name) as opened:
+        assert opened.getexif()[0x0112] == 6
+        with pytest.raises((TypeError, struct.error)):
+            opened.getexif().tobytes()
+    np.testing.assert_allclose(read_image(tmp_path / name, 60)[30, :, 0], ramp()[0], atol=6)
+
+
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (1, 500), (500, 1), (4000, 3)])
 def test_tiny_and_extreme_pictures(tmp_path, width, height):
     Image.new("RGB", (width, height), (10, 200, 30)).save(tmp_path / "a.png")
@@ -166,6 +193,20 @@ def test_shorter_side_becomes_256_and_the_central_square_is_kept(tmp_path, suffi
     away = np.convolve(inner, np.ones(9), "same")[:256] == 0  # not within 4 pixels of an edge
     assert away.sum() > 200
     np.testing.assert_allclose(profile[away], expected[away], atol=3)
+
+
+def test_a_large_picture_is_held_only_once(monkeypatch):
+    """A copy of 13,000 x 13,000 pixels takes as much memory again."""
+    file = io.BytesIO()
+    Image.new("RGB", (300, 300)).save(file, "PNG")
+    copied, copy, convert = [], Image.Image.copy, Image.Image.convert
+    monkeypatch.setattr(Image.Image, "copy", lambda image: copied.append(1) or copy(image))
+    monkeypatch.setattr(Image.Image, "convert",
+                        lambda image, *mode: copied.append(1) or convert(image, *mode))
+    to_square(file.getvalue(), 16)
+    assert not copied
+    Image.new("L", (3, 3)).convert("RGB").copy()
+    assert len(copied) >= 2, "would have been seen"
 
 
 def test_large_photograph_looks_as_if_no_shortcut_was_taken(tmp_path):
@@ -257,6 +298,10 @@ BROKEN = {
     "bomb.png": (bomb, r"more than 178,956,970 pixels"),
     "real numbers.tiff": (lambda path: Image.fromarray(ramp() / np.float32(255)).save(path),
                           "pixels are floating-point numbers"),
+    "large numbers.tiff": (lambda path: Image.fromarray(ramp().astype(np.int32) * 2000).save(path),
+                           "pixels are 32-bit numbers of unknown range"),
+    "negative numbers.tiff": (lambda path: Image.fromarray(ramp().astype(np.int32) - 11).save(path),
+                              "pixels are 32-bit numbers of unknown range"),
 }
 
 

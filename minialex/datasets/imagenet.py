@@ -59,18 +59,24 @@ def imagenet_source(root: Path) -> Source:
     if flat is None:
         if not (root / TRAIN).is_file():
             raise DataError(f"{root}: there is {VAL}, but no {TRAIN}; put it there")
-        classes, files = _train_files(root / TRAIN)
+        train, remedy = root / TRAIN, "get it again"
+        classes, files = _train_files(train)
         unlabelled = _val_files(root / VAL) if (root / VAL).is_file() else []
     else:
-        classes = class_folders(flat.parent / "train")
-        files = class_files(flat.parent / "train", classes)
+        train, remedy = flat.parent / "train", "unpack each tar there into a folder of its name"
+        classes = class_folders(train)
+        files = class_files(train, classes)
         unlabelled = [listed(path, f"val/{path.name}") for path in flat.glob(_PATTERN)]
     if not files:
-        raise DataError(f"{root / TRAIN if flat is None else flat.parent / 'train'}: no pictures "
-                        "of any class in it; get it again")
+        raise DataError(f"{train}: no pictures of any class in it; {remedy}")
     source = Source(classes, {"train": files}, [])
-    if unlabelled:
-        source.splits["val"] = _labelled(unlabelled, root, classes)
+    if unlabelled or (root / VAL).is_file():
+        truth = validation_classes(root)
+        if flat is None and len(unlabelled) < len(truth):
+            # Cut off behind a picture, a tar looks whole.
+            raise DataError(f"{root / VAL}: damaged or cut off ({len(unlabelled):,} pictures, for "
+                            f"{len(truth):,} labels); get the file again")
+        source.splits["val"] = _labelled(unlabelled, truth, classes)
     else:
         source.remarks.append(f"no {VAL}: there are pictures for training only")
     return source
@@ -84,9 +90,10 @@ def _flat_val(root: Path) -> Path | None:
     return None
 
 
-def _labelled(files: Sequence[File], root: Path, classes: Sequence[str]) -> list[File]:
+def _labelled(files: Sequence[File], truth: Mapping[int, str],
+              classes: Sequence[str]) -> list[File]:
     """The files in the order of their numbers, with their labels."""
-    truth, labels = validation_classes(root), {name: i for i, name in enumerate(classes)}
+    labels = {name: i for i, name in enumerate(classes)}
     done = []
     for file in sorted(files):
         wnid = truth.get(int(Path(file.name).stem[-8:]), "not listed")

@@ -25,7 +25,7 @@ import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, TypeVar
 
@@ -33,16 +33,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .files import replacing
+from .files import alone, replacing
 from .imagenet import class_names
 from .images import Statistics
 from .picture import PictureError, as_jpeg, to_square
 from .prepared import ABOUT, MANIFEST, about
 from .source import File, Source, content
 
-__all__ = ["Report", "Shard", "begin", "finish", "missing", "pack", "plan"]
+__all__ = ["Report", "Shard", "begun", "finish", "missing", "pack", "plan"]
 
 IN_SHARD = 1024
+LOCK = ".lock"  # held by who writes into the folder; the empty file may stay
 # Columns of the lists
 _OF_SHARD = ("member", "label", "source", "sha256", "skipped")
 _OF_MANIFEST = ("split", "shard", "member", "label", "class", "source", "offset", "bytes", "sha256")
@@ -61,30 +62,42 @@ class Shard(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What was packed. images: how many in each split; skipped: split, shard, file and reason."""
+    """What was packed. images: how many in each split; skipped: split, shard, file and reason;
+    unseen: the classes without a training image.
+    """
 
     images: Counter[str]
     skipped: list[tuple[str, str, str, str]]
+    unseen: list[str]
 
 
-def begin(folder: Path, source: Source, side: int, quality: int) -> None:
-    """Open the folder for this source and these settings; the first shard may be written next.
+@contextmanager
+def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[None]:
+    """Hold the folder for this source and these settings; shards may be written inside.
 
-    Raises DataError if something else lies in it, or if it cannot be written.
+    Raises DataError if something else lies in it, if another process writes into it, or if it
+    cannot be written.
     """
-    wanted = {"format": 1, "side": side, "quality": quality, "source": source.digest()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        begun, empty = (folder / ABOUT).exists(), not any(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror}); "
-                        "choose another --out") from None
-    if not begun:
-        if not empty:
-            raise DataError(f"{folder}: is not empty, and no prepared set; choose another --out")
-        with _replacing(folder / ABOUT) as file:
-            file.write(json.dumps(wanted, indent=2).encode())
-        return
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            inside = {path.name for path in folder.iterdir()}
+            # A run that was killed at once has left no more than these.
+            if ABOUT not in inside and inside - {LOCK, f"{ABOUT}.part"}:
+                raise DataError(f"{folder}: is not empty, and no prepared set; "
+                                "choose another --out")
+            stack.enter_context(alone(folder / LOCK))
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be written ({error.strerror}); "
+                            "choose another --out") from None
+        _claim(folder, {"format": 1, "side": side, "quality": quality, "source": source.digest()})
+        yield
+
+
+def _claim(folder: Path, wanted: dict[str, int | str]) -> None:
+    """Write down what is wanted of the folder, or compare it with what was begun there."""
+    if not (folder / ABOUT).exists():
+        _write(folder / ABOUT, json.dumps(wanted, indent=2).encode())
     found = about(folder)
     for name in ("side", "quality"):
         if found.get(name) != wanted[name]:
@@ -113,13 +126,15 @@ def plan(source: Source) -> list[Shard]:
 def _member_names(files: Sequence[File], classes: Sequence[str]) -> list[str]:
     """CLASS/NAME.jpg for each file, as any system can unpack it: no name comes twice."""
     names, taken = [], set()
+    last: dict[str, int] = {}  # number that a stem has got; lower ones need no second look
     for file in files:
         stem = f"{classes[file.label]}/{PurePosixPath(file.name).stem}"
         stem = name = re.sub(r'[<>:"\\|?*]', "_", stem)
-        number = 1
+        number = last.get(stem.casefold(), 1)
         while name.casefold() in taken:  # both a.png and A.jpg would be a.jpg
             number += 1
             name = f"{stem}-{number}"
+        last[stem.casefold()] = number
         taken.add(name.casefold())
         names.append(name + ".jpg")
     return names
@@ -179,7 +194,8 @@ def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, thr
     `done` is called with the number of files of each shard. Raises DataError if a shard is damaged,
     if there is no training image, or if something was left out and must not be (`strict`).
     """
-    report = Report(Counter(), [])
+    report = Report(Counter(), [], [])
+    seen: set[int] = set()  # labels of training images
     total, products = np.zeros((side, side, 3), np.int64), np.zeros((3, 3), np.int64)
     with _replacing(folder / MANIFEST) as manifest, _threads(threads) as pool:
         manifest.write(_table(_OF_MANIFEST))
@@ -191,12 +207,14 @@ def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, thr
             manifest.write(_table(*found.images))
             report.images[shard.split] += len(found.images)
             report.skipped.extend(found.skipped)
+            seen.update(int(label) for split, _, _, label, *_ in found.images if split == "train")
             total += found.total
             products += found.products
             done(len(shard.files))
         if not report.images["train"]:
             raise DataError(f"{folder}: none of the training pictures can be read: "
                             f"{report.skipped[0][2]}: {report.skipped[0][3]}, and so on")
+        report.unseen.extend(name for label, name in enumerate(source.classes) if label not in seen)
         _write_statistics(folder, report.images["train"], total, products)
         classes = zip(range(len(source.classes)), source.classes, class_names(source.classes),
                       strict=True)

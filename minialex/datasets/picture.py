@@ -59,7 +59,8 @@ def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
     """The content of a picture file -> its central square in RGB, and whether it was just that.
 
     Just that: an upright RGB JPEG of side x side. What is transparent becomes white; of 16 bits the
-    upper 8 stay; a camera's rotation is undone; of an animation the first frame counts.
+    upper 8 stay; a camera's rotation is undone; of an animation the first frame counts; a JPEG in
+    CMYK is taken for inverted, as programs of Adobe write it.
     Raises PictureError if `data` is no picture or damaged.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -69,10 +70,13 @@ def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as opened:
             finished = (opened.format, opened.mode, opened.size) == ("JPEG", "RGB", (side, side))
-            finished = finished and opened.getexif().get(ORIENTATION, 1) == 1
+            finished = opened.getexif().get(ORIENTATION, 1) == 1 and finished
+            for name in ("exif", "Raw profile type exif"):  # a turned picture would get it anew,
+                opened.info.pop(name, None)  # and a damaged one cannot be written
             # The JPEG decoder may leave out detail, but not all that the bicubic filter wants.
             opened.draft("RGB", (2 * side, 2 * side))
-            picture = _to_rgb(ImageOps.exif_transpose(opened))
+            ImageOps.exif_transpose(opened, in_place=True)
+            picture = _to_rgb(opened)
             return ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC), finished
     except UnidentifiedImageError:
         reason = "no picture, or of an unknown format"
@@ -91,10 +95,12 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         raise PictureError("pixels are floating-point numbers of unknown range")
     if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would cut off, not scale
-        levels = np.asarray(picture).clip(0, 2**16 - 1) >> 8
-        picture = Image.fromarray(levels.astype(np.uint8))
+        levels = np.asarray(picture)
+        if levels.min() < 0 or levels.max() >= 2**16:
+            raise PictureError("pixels are 32-bit numbers of unknown range")
+        picture = Image.fromarray((levels >> 8).astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")  # which would be a copy

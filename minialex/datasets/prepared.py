@@ -60,7 +60,8 @@ def prepared(folder: str | os.PathLike[str], split: str = "train") -> ImageSet:
 
     with _whole(root / "classes.csv") as path:
         classes = [row["name"] for row in _rows(path)]
-    return ImageSet(root.resolve().name, places["label"], classes, (side, side, 3), read,
+    labels = np.ascontiguousarray(places["label"])  # in the table there are gaps between them
+    return ImageSet(root.resolve().name, labels, classes, (side, side, 3), read,
                     _statistics(root, side))
 
 

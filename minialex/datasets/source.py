@@ -21,9 +21,10 @@ from .errors import DataError
 from .picture import PictureError
 
 __all__ = ["File", "Source", "class_files", "class_folders", "content", "folder_source", "listed",
-           "printable", "unreadable"]
+           "printable", "split_folders", "unreadable"]
 
-SPLITS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}  # and their folders
+# Of each split, the names that its folder may have.
+SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
 MOST_BYTES = 2**29
 
 
@@ -80,11 +81,11 @@ def content(file: File) -> bytes:
 
 
 def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
-    """The files of root/train/CLASS, and of val (or validation) and test beside train.
+    """The files of root/train/CLASS, and of val (or validation, or valid) and test beside train.
 
     Without a folder train, those of root/CLASS are all for training, or divided at random into
     train, val and test by `shares` in per cent, within each class. A class may have folders inside;
-    hidden files are left out.
+    hidden files and links to folders inside are left out.
     Raises DataError if there are no classes, or val or test has one that train lacks.
     """
     if not root.is_dir():
@@ -93,27 +94,41 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
         return _plain_source(root, shares)
     if shares is not None:
         raise DataError(f"{root}: has a folder train already; leave --split out")
-    classes, splits, remarks = class_folders(root / "train"), {}, []
-    for split, names in SPLITS.items():
-        part = next((root / name for name in names if (root / name).is_dir()), None)
-        found = class_folders(part) if part else []
-        if set(found) - set(classes):
-            raise DataError(f"{part}: has the class {min(set(found) - set(classes))}, for which "
-                            f"there is no folder in {root / 'train'}; add or remove it")
-        if found and part:
-            splits[split] = class_files(part, classes)
-        elif part:
-            remarks.append(f"{part.name} holds no folders of classes and is left out")
+    classes, parts = split_folders(root)
+    splits = {split: class_files(part, classes) for split, part in parts.items()}
+    unused = sorted(set(class_folders(root)) - {part.name for part in parts.values()})
+    remarks = [f"{printable(name)} is left out; need train, val or test, with folders of classes"
+               for name in unused]
+    remarks += [line for part in parts.values() for line in _beside_classes(part)]
     return _checked(root / "train", Source([printable(name) for name in classes], splits, remarks))
 
 
+def split_folders(root: Path) -> tuple[list[str], dict[str, Path]]:
+    """The classes of root/train, and of each split the folder, if it holds folders of classes.
+
+    Raises DataError if val or test has a class that train lacks.
+    """
+    classes, parts = class_folders(root / "train"), {}
+    for split, names in SPLITS.items():
+        part = next((root / name for name in names
+                     if (root / name).is_dir() and class_folders(root / name)), None)
+        if part:
+            strange = set(class_folders(part)) - set(classes)
+            if strange:
+                raise DataError(f"{part}: has the class {min(strange)}, for which there is no "
+                                f"folder in {root / 'train'}; add or remove it")
+            parts[split] = part
+    return classes, parts
+
+
 def _plain_source(root: Path, shares: Sequence[int] | None) -> Source:
-    strays = [name for names in SPLITS.values() for name in names if (root / name).is_dir()]
+    reserved = {"training", "testing"}.union(*SPLITS.values())
+    strays = [name for name in class_folders(root) if name.lower() in reserved]
     if strays:
         raise DataError(f"{root}: there is a folder {strays[0]}, but no folder train; pictures to "
                         f"learn from must lie in {root / 'train'}/CLASS/")
     classes = class_folders(root)
-    files, remarks = class_files(root, classes), []
+    files, remarks = class_files(root, classes), _beside_classes(root)
     splits = {"train": files}
     if shares is None:
         remarks.append("no folder train: all pictures are for training; to set some aside, give "
@@ -137,9 +152,25 @@ def _divide(labels: Sequence[int], shares: Sequence[int]) -> list[np.ndarray]:
     return [np.sort(np.concatenate(part)) for part in parts]
 
 
+def _beside_classes(folder: Path) -> list[str]:
+    """A remark, if there are files where only folders of classes count."""
+    count = sum(not entry.is_dir() and not entry.name.startswith(".") for entry in folder.iterdir())
+    place = printable(str(folder))
+    remark = f"files beside the folders of classes are left out: {count:,} in {place}"
+    return [remark] if count else []
+
+
 def _checked(place: Path, source: Source) -> Source:
-    if not source.splits.get("train"):
-        raise DataError(f"{place}: no pictures; they must lie in {place}/CLASS/")
+    files = source.splits.get("train")
+    if not files:
+        hint = ("; unpack the tars in it, or use ILSVRC2012_img_train.tar as it is"
+                if any(place.glob("*.tar")) else "")
+        raise DataError(f"{place}: no pictures; they must lie in {place}/CLASS/{hint}")
+    labels = {file.label for file in files}
+    empty = [name for label, name in enumerate(source.classes) if label not in labels]
+    if empty:
+        source.remarks.append(f"no training files in {', '.join(empty)}: remove these folders, or "
+                              "each becomes a class")
     return source
 
 

@@ -23,7 +23,6 @@ __all__ = ["predict"]
 
 DRAWN = 40  # pictures in --plot, at most
 WIDTH, NAMES = 80, 32  # columns of the answers, and of the names of classes, at most
-ENDINGS = (*SUFFIXES, ".gif", ".tif", ".tiff")  # of the pictures in a folder
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -71,14 +70,14 @@ def _pictures(names: Iterable[str]) -> Iterator[Path]:
     """Files as they are; of a folder the pictures in it, or, if there are none, the folder."""
     for name in names:
         path = Path(name)
-        inside = sorted(p for p in path.glob("*") if p.suffix.lower() in ENDINGS)
+        inside = sorted(p for p in path.glob("*") if p.suffix.lower() in SUFFIXES)
         yield from inside or [path]
 
 
 def _read(classifier: Classifier, path: Path) -> np.ndarray:
     if path.is_dir():
         raise DataError(f"{path}: no pictures in this folder; they must end in "
-                        f"{', '.join(ENDINGS)}")
+                        f"{', '.join(SUFFIXES)}")
     return classifier.read(path)
 
 

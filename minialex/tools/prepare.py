@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import warnings
@@ -13,7 +14,7 @@ from tqdm import tqdm
 
 from .. import backend
 from ..datasets.imagenet import imagenet_source, is_imagenet
-from ..datasets.pack import Shard, begin, finish, missing, pack, plan
+from ..datasets.pack import Shard, begun, finish, missing, pack, plan
 from ..datasets.prepared import is_prepared
 from ..datasets.source import Source, folder_source
 
@@ -24,6 +25,9 @@ def data_prepare(options: argparse.Namespace) -> int:
     """Prepare a set, or what is missing of it. Exit code 0, or 130 if it was interrupted."""
     _check(options)
     root = Path(options.source)
+    if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
+        raise ValueError(f"{root}: cannot be read (no permission to enter this folder); see to it, "
+                         "and run the same command again")
     if is_prepared(root):
         raise ValueError(f"{root}: is a prepared set already; name the folder of its source")
     folder = Path(options.out or f"{root.resolve()}-prepared")
@@ -42,13 +46,13 @@ def data_prepare(options: argparse.Namespace) -> int:
         for line in (f"{counts} files in {len(source.classes):,} classes", *source.remarks):
             print(f"          {line}")
         print(f"into      {folder}")
-        begin(folder, source, options.side, options.quality)
-        if is_prepared(folder) and not missing(folder, shards):
-            print("          is finished already; nothing to do")
-            return 0
-        with warnings.catch_warnings():  # files that cannot be used are listed in the end
-            warnings.simplefilter("ignore")
-            _prepare(folder, source, shards, options)
+        with begun(folder, source, options.side, options.quality), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # files that cannot be used are listed in the end
+            # --strict looks into the shards of a finished set, too.
+            if is_prepared(folder) and not missing(folder, shards) and not options.strict:
+                print("          is finished already (same names and sizes); nothing to do")
+            else:
+                _prepare(folder, source, shards, options)
     except KeyboardInterrupt:
         print("\nminialex: interrupted; finished shards are kept, and the same command goes on "
               "from there", file=sys.stderr)
@@ -76,6 +80,8 @@ def _prepare(folder: Path, source: Source, shards: list[Shard],
         reasons = Counter(reason.split(" (")[0] for *_, reason in report.skipped)
         for reason, count in reasons.most_common():
             print(f"          {count:,} x {reason}")
+    if report.unseen:
+        print(f"          classes without a training image: {', '.join(report.unseen)}")
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"written   {size / 1e6:,.1f} MB; packed {fresh:,} files in {packed - began:.1f} s "
           f"({fresh / (packed - began):,.0f}/s), measured in {measured - packed:.1f} s")

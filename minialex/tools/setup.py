@@ -24,6 +24,7 @@ from ..datasets.fashion_mnist import CLASSES as CLOTHES
 from ..datasets.image_folder import SPLITS
 from ..datasets.mnist import CLASSES as DIGITS
 from ..datasets.prepared import ABOUT
+from ..datasets.source import split_folders
 from ..training.classifier import build
 
 __all__ = ["Data", "build", "choose_devices", "data_of_run", "load_data"]
@@ -127,8 +128,8 @@ def _pictures(root: Path, side: int) -> dict[str, ImageSet]:
     if (root / ABOUT).is_file():
         return {split: prepared(root, split) for split in SPLITS
                 if split == "train" or any(root.glob(f"{split}-*.zip"))}
-    return {split: image_folder(root, split, side) for split in SPLITS
-            if split == "train" or (root / split).is_dir()}
+    splits = split_folders(root)[1] if (root / "train").is_dir() else ["train"]
+    return {split: image_folder(root, split, side) for split in splits}
 
 
 def _check_sizes(name: str, model: str, side: int, channels: int) -> None:
