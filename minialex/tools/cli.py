@@ -64,7 +64,7 @@ def _add_train(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "train", parents=[common], help="train a network and draw what it learnt",
         description="Train a network and write a folder with its log, weights and pictures. "
                     "Without options: the small AlexNet on 10,000 pictures of clothes, "
-                    "about 3 minutes on two cores. Ctrl-C stops a run, and --resume goes on with "
+                    "2 to 3 minutes on two cores. Ctrl-C stops a run, and --resume goes on with "
                     "it; after a crash, at most ten minutes of it are repeated.")
     train.add_argument("--model", choices=MODELS,
                        help="alexnet-small: the same two columns for 28x28 pixels, a quarter as "
