@@ -759,8 +759,8 @@ def test_folder_that_may_not_be_read(source, prepare, monkeypatch, part):
             return function(path)
         return guard
 
-    for name in ("scandir", "listdir"):
-        monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+    for place, name in ((os, "scandir"), (os, "listdir"), (Path, "iterdir")):
+        monkeypatch.setattr(place, name, guarded(getattr(place, name)))
     assert mistake(prepare(source), f"{source / part}: cannot be read (Permission denied); see to")
 
 

@@ -191,6 +191,9 @@ def _zip_content(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 
 
 def _tar_members(file: BinaryIO | gzip.GzipFile) -> Iterator[_Member]:
+    if file.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE):
+        return  # it is empty; tarfile of Python 3.10 stumbles there
+    file.seek(0)
     with tarfile.open(fileobj=file, mode="r:") as packed:
         while (info := packed.next()) is not None:
             kind = _TAR_KINDS.get(info.type, "a special file")

@@ -34,7 +34,7 @@ __all__ = ["doctor"]
 # As setup.cfg asks for them: name, module, least version.
 PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "matplotlib", "3.8"),
             ("tqdm", "tqdm", "4.66"), ("safetensors", "safetensors", "0.4"),
-            ("threadpoolctl", "threadpoolctl", "3.2"), ("pooch", "pooch", "1.8"),
+            ("threadpoolctl", "threadpoolctl", "3.5"), ("pooch", "pooch", "1.8"),
             ("requests", "requests", "2.31"), ("filelock", "filelock", "3.13")]
 
 GIB = 2**30
