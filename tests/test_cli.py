@@ -24,7 +24,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from minialex import __version__, backend, datasets, models, optim, training
-from minialex.datasets.files import alone
+from minialex.datasets.files import locked
 from minialex.tools import cli, plots
 from minialex.tools import run as run_module
 from minialex.tools.setup import choose_devices, load_data
@@ -270,7 +270,7 @@ def test_run_says_what_it_does(whole_run, devices):
     for part in ("network   alexnet-small: ", f"devices   {devices[0]} and {devices[1]}: as you",
                  "10,000 training and 2,000 test images, 10 classes", f"folder    {folder}",
                  "epoch 1/", ", test error top-1 ", "wrote " + ", ".join(files(0, 3)),
-                 "recipe    10 epochs, batch 16, rate 0.05, ...; --explain shows all and why\n"):
+                 "recipe    epochs 10, batch 16, rate 0.05, ...; --explain shows all and why\n"):
         assert part in printed
     if devices[0] != devices[1]:
         assert re.search(r"sum  +[\d,]+  14 transfers", printed)
@@ -384,14 +384,14 @@ def test_one_process_at_a_time(tiny, minialex, tmp_path, monkeypatch):
     """The second one goes away and leaves all as it is; a lock that was left is no hindrance."""
     assert tiny("whole").code == 0
     folder = stop(tiny, tmp_path, monkeypatch, 2)
-    with alone(folder / ".lock"):
+    with locked(folder / ".lock"):
         assert mistake(minialex("train", "--resume", folder), "another minialex is at work here",
                        folder / ".lock", "wait until it is done")
     (folder / ".lock").touch()
     assert minialex("train", "--resume", folder).code == 0
     assert compare(folder, tmp_path / "whole")
     (tmp_path / "new").mkdir()
-    with alone(tmp_path / "new" / ".lock"):
+    with locked(tmp_path / "new" / ".lock"):
         assert mistake(tiny("new"), "another minialex is at work here")
         assert names(tmp_path / "new") == [".lock"]
     assert tiny("new").code == 0 and ".lock" not in names(tmp_path / "new")
@@ -415,6 +415,17 @@ def test_resumed_run_wants_its_images(tiny, minialex, photographs, tmp_path, mon
         assert names(folder) == before
     assert minialex("train", "--resume", folder, "--data", moved).code == 0
     assert compare(folder, tmp_path / "whole")
+
+
+def test_resumed_run_wants_its_classes(tiny, minialex, photographs, tmp_path, monkeypatch):
+    folder = stop(tiny, tmp_path, monkeypatch, 2)
+    before = names(folder)
+    more = Path(shutil.copytree(photographs, tmp_path / "more"))
+    for split in "train", "val":
+        shutil.copytree(more / split / "dark", more / split / "more")
+    assert mistake(minialex("train", "--resume", folder, "--data", more), folder, "fc8.bias",
+                   "; or the classes are not those of the run: give its data with --data")
+    assert names(folder) == before
 
 
 def test_resumed_run_whose_images_are_gone(tiny, minialex, photographs, tmp_path, monkeypatch):
@@ -717,7 +728,7 @@ def test_public_sets_are_found_by_name(downloaded, name, model, counts, val, sha
 
 @pytest.mark.parametrize(("name", "model", "message"), [
     ("cifar10", "alexnet", "--model alexnet needs photographs of at least 227 pixels, and the "
-                           "images of cifar10 have 32: use --model alexnet-small"),
+                           "images of cifar10 have 32: train --model alexnet-small"),
     ("cifar10", "lenet5", "--model lenet5 sees grey images only, and those of cifar10 are in col"),
 ])
 def test_sets_that_a_model_cannot_see(downloaded, name, model, message):
@@ -763,7 +774,7 @@ def test_prepared_folder_of_the_wrong_size(packed):
     with pytest.raises(ValueError, match=r"--model alexnet-small sees 28x28 pixels, and the images "
                                          r"of .*256 have 256: .*minialex data prepare --side 32"):
         load_data(str(packed[256]), "alexnet-small")
-    with pytest.raises(ValueError, match=r"--model alexnet needs .* images of .*32 have 32: use"):
+    with pytest.raises(ValueError, match=r"--model alexnet needs .* images of .*32 have 32: train"):
         load_data(str(packed[32]), "alexnet")
 
 
@@ -807,7 +818,7 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--width", "inf"], ["--width inf: give a share"]),
     (["--width", 1e6], ["--width 1000000.0: give a share"]),
     (["--model", "alexnet"], ["--model alexnet needs photographs of at least 227 pixels", "28",
-                              "use --model alexnet-small, or --data FOLDER"]),
+                              "train --model alexnet-small, or give --data FOLDER"]),
     (["--resume", "nowhere"], ["--resume nowhere: nowhere/config.json cannot be used (",
                                "No such file", "); name the folder of a run"]),
 ], ids=lambda value: " ".join(map(str, value)).replace(str(ROOT), "") if value else None)
@@ -966,6 +977,32 @@ def test_no_top5_of_two_classes(tiny):
     assert re.search(r"^epoch 1/2: loss \S+, val error top-1 \d+\.\d\d%, \d+ s$", out, re.MULTILINE)
     assert re.search(r"^val error top-1 \d+\.\d\d% on 6 images, after", out, re.MULTILINE)
     assert "top-5" not in out
+
+
+@pytest.mark.parametrize("flat", [["train", "val"], ["val"]], ids=["all", "val"])
+def test_pictures_without_folders_of_classes(tiny, photographs, tmp_path, flat):
+    mine = Path(shutil.copytree(photographs, tmp_path / "mine"))
+    for split, name in itertools.product(flat, ("dark", "bright")):
+        for path in (mine / split / name).iterdir():
+            path.rename(mine / split / f"{name}-{path.name}")
+        (mine / split / name).rmdir()
+    assert mistake(tiny("run", "--data", mine), (
+        f"{mine / 'train'}: no pictures; they must lie in {mine / 'train'}/CLASS/"
+        if "train" in flat else
+        f"--data {mine}: there is neither val nor test, with folders of classes, beside train"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
+def test_reader_that_has_seen_enough(tmp_path):
+    """As with `| head`: no fault of the run, and no advice."""
+    command = [sys.executable, "-m", "minialex", "train", "--steps", 2, "--batch", 8, "--width",
+               0.05, "--devices", "cpu:0", "--out", tmp_path / "run"]
+    with subprocess.Popen(list(map(str, command)), env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait(60) == 141
 
 
 def test_broken_test_picture_is_found_before_training(tiny, photographs, tmp_path):

@@ -450,6 +450,14 @@ def test_readme_shows_how(run, photographs, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("[('dark', 0.")
 
 
+def test_run_from_before_there_was_a_choice_of_mirror_images(make_run):
+    folder = make_run()
+    arrays, config = load_arrays(folder / MODEL)
+    assert config["recipe"].pop("mirror") == 0.5
+    save_arrays(folder / MODEL, arrays, config)
+    assert Classifier.load(folder).preparation.mirror == 0.5
+
+
 def test_made_run_says_its_shares(make_run):
     classifier = Classifier.load(make_run())
     found = classifier.predict(np.zeros((2, 32, 32, 3), np.uint8))

@@ -34,7 +34,7 @@ from minialex.datasets import DataError, data_folder, fetch, find_set, get_set
 from minialex.datasets import catalogue as catalogue_module
 from minialex.datasets.catalogue import CATALOGUE, Download, look_up
 from minialex.datasets.fetch import content_digest
-from minialex.datasets.files import alone
+from minialex.datasets.files import locked
 from minialex.tools import cli
 from minialex.tools import data as data_module
 
@@ -532,7 +532,8 @@ def test_photographs_that_are_others(small, place, change, why):
 
 def test_folder_that_is_half_a_set_is_left_alone(small, place):
     (place / "imagenette" / "train").mkdir(parents=True)
-    with fails(place / "imagenette", "is there, but without val", "move the folder away, then run"):
+    with fails(place / "imagenette", "is there, but without val", "move the folder away (",
+               "imagenette2-320.tgz belongs beside it), then run"):
         get_set("imagenette", place)
     assert small.server.asked == [] and (place / "imagenette" / "train").is_dir()
 
@@ -589,31 +590,49 @@ def test_imagenet_that_is_here(small, minialex, place):
 # Two at a time
 
 
+@pytest.mark.parametrize("name", ["cifar10", "clothing", "imagenette"])
+def test_archive_in_the_folder_of_its_set_is_no_set(small, place, name):
+    archive = look_up(name).downloads[0].name
+    (place / name).mkdir()
+    (place / name / archive).write_bytes(small.contents[archive])
+    assert find_set(name, place) is None
+    with fails(place / name, "is there, but without", f"({archive} belongs beside it), then run"):
+        get_set(name, place)
+
+
+def test_set_that_came_while_we_looked(small, place, monkeypatch):
+    """From another process, between our look and our lock."""
+    get_set("imagenette", place)
+    monkeypatch.setattr(fetch, "find_set", lambda *_: None)
+    assert get_set("imagenette", place) == place / "imagenette"
+    assert small.server.asked == ["good"]
+
+
 def test_one_process_at_a_time(small, place):
     """It does not wait, and takes nothing from the one that was first."""
     for name in GETTABLE:
         (place / f".{look_up(name).folder}.lock").touch()  # of a process that was killed
-        with alone(place / f".{look_up(name).folder}.lock"), fails(
+        with locked(place / f".{look_up(name).folder}.lock"), fails(
                 "another minialex is at work here (it holds ", f".{look_up(name).folder}.lock); "
                 "wait until it is done, then run the same command again"):
             get_set(name, place)
         assert list(place.iterdir()) == [] == small.server.asked
     get_set("mnist", place)
-    with alone(place / ".mnist.lock"):
+    with locked(place / ".mnist.lock"):
         assert get_set("mnist", place) == place / "mnist", "what is complete needs no lock"
 
 
 def test_lock_is_that_of_the_process(tmp_path):
     """Held while it lives, free after a kill."""
-    code = ("import sys, time\nfrom minialex.datasets.files import alone\n"
-            "with alone('l'):\n    print(flush=True)\n    time.sleep(60)")
+    code = ("import sys, time\nfrom minialex.datasets.files import locked\n"
+            "with locked('l'):\n    print(flush=True)\n    time.sleep(60)")
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path,
                           stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        with pytest.raises(DataError, match="another minialex"), alone(tmp_path / "l"):
+        with pytest.raises(DataError, match="another minialex"), locked(tmp_path / "l"):
             pass
         other.kill()
-    with alone(tmp_path / "l"):
+    with locked(tmp_path / "l"):
         assert (tmp_path / "l").exists()
     assert list(tmp_path.iterdir()) == []
 

@@ -22,7 +22,7 @@ from PIL import Image
 
 from minialex.datasets import DataError, ImageSet, is_prepared, prepared, read_image
 from minialex.datasets import pack as pack_module
-from minialex.datasets.files import alone
+from minialex.datasets.files import locked
 from minialex.datasets.prepared import LISTS
 from minialex.datasets.source import File, Source, class_files, content, folder_source
 from minialex.tools import cli
@@ -356,7 +356,7 @@ def test_finished_set_stays_as_it_is(source, whole, prepare):
 def test_only_one_process_writes_into_a_folder(source, whole, prepare, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    with alone(out / ".lock"):
+    with locked(out / ".lock"):
         assert mistake(prepare(source, "--out", out), "another minialex is at work here")
         assert not tree(out)
     assert prepare(source, "--out", out).code == 0
@@ -368,7 +368,7 @@ def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp
     out, write, seen = tmp_path / "out", pack_module._replacing, []
 
     def guarded(path):
-        with pytest.raises(DataError, match="another minialex is at work"), alone(out / ".lock"):
+        with pytest.raises(DataError, match="another minialex is at work"), locked(out / ".lock"):
             pass
         seen.append(path.name)
         return write(path)

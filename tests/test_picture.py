@@ -157,6 +157,19 @@ def in_a_comment():
     return comment
 
 
+@pytest.mark.parametrize("exif", [b"MX\0*\0\0\0\b", b"II*\0\b", b"Exif\0\0", b"\0" * 40], ids=str)
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])
+def test_exif_that_is_none_is_forgiven(tmp_path, name, exif):
+    """The pixels are whole; damaged ones are still refused."""
+    colour = (200, 10, 10)
+    Image.new("RGB", (64, 48), colour).save(tmp_path / name, exif=exif)
+    square, _ = to_square((tmp_path / name).read_bytes(), 32)
+    assert np.abs(np.asarray(square).astype(int) - colour).max() < 8
+    content = (tmp_path / name).read_bytes()
+    with pytest.raises(PictureError):
+        to_square(content[: len(content) // 2], 32)
+
+
 @pytest.mark.parametrize(("name", "options"), [
     ("a.jpg", {"exif": ODD_EXIF, "quality": 95}), ("a.png", {"exif": ODD_EXIF}),
     ("a.webp", {"exif": ODD_EXIF}), ("comment.png", {"pnginfo": in_a_comment()})],

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from .catalogue import Download, PublicSet, look_up
 from .errors import DataError
-from .files import alone
+from .files import locked
 from .unpack import MOST_BYTES, unpack
 
 __all__ = ["content_digest", "data_folder", "fetch", "find_set", "get_set"]
@@ -62,22 +62,22 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, timeout: flo
         raise DataError(f"{name}: is only for who has agreed to its terms; sign up at {known.home}"
                         f", fetch {files} by hand into {folder}, then run: minialex data prepare "
                         f"{folder}")
-    with nullcontext() if found else _alone(folder):
-        if known.root:
-            _get_archive(known, folder, timeout, say)
-        else:
+    with nullcontext() if found else _locked(folder):
+        if not known.root:
             for count, download in enumerate(known.downloads, 1):
                 fetch(download, folder, timeout, say, known.downloads[count:])
+        elif _missing(known, folder):  # or somebody else has just brought it
+            _get_archive(known, folder, timeout, say)
     return folder
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Nobody else brings the same set to the same place meanwhile."""
     with ExitStack() as stack:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(folder.with_name(f".{folder.name}.lock")))
+            stack.enter_context(locked(folder.with_name(f".{folder.name}.lock")))
         except OSError as error:
             raise _unwritable(folder, error) from error
         yield
@@ -88,7 +88,8 @@ def _get_archive(known: PublicSet, folder: Path, timeout: float,
     """Fetch and unpack. What was fetched is thrown away; what somebody put there stays."""
     if folder.exists():
         raise DataError(f"{folder}: is there, but without {', '.join(_missing(known, folder))}; "
-                        f"need all of the set or nothing; move the folder away, {_AGAIN}")
+                        f"need all of the set or nothing; move the folder away ("
+                        f"{known.downloads[0].name} belongs beside it), {_AGAIN}")
     (download,) = known.downloads
     archive = folder.parent / download.name
     put_there = archive.exists()
@@ -258,7 +259,7 @@ def _fault(path: Path, download: Download) -> str | None:
 def _missing(known: PublicSet, folder: Path) -> list[str]:
     """What a set lacks. That of ImageNet is complete with its tar files, too."""
     exists = os.path.exists  # unlike that of Path, it takes what may not be read for missing
-    if known.downloads and all(exists(folder / download.name) for download in known.downloads):
+    if not known.root and all(exists(folder / download.name) for download in known.downloads):
         return []
     return [name for name in known.holds if not exists(folder / name)]
 

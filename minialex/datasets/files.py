@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from .errors import DataError
 
-__all__ = ["alone", "replacing"]
+__all__ = ["locked", "replacing"]
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def alone(path: str | os.PathLike[str]) -> Iterator[None]:
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
     """Hold the lock file `path`: a second process would undo what the first has half done.
 
     It is free again when its process ends, however that ends.

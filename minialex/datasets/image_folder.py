@@ -41,6 +41,9 @@ def image_folder(folder: str | os.PathLike[str], split: str = "train",
             raise DataError(f"{root}: there is no folder {needed.name}; pictures must lie in "
                             f"{train}/CLASS/*.jpg, and in val and test beside train")
     files = [file for file in class_files(part, classes) if file.path.lower().endswith(SUFFIXES)]
+    for file in files:
+        if file.size < 0:  # reading a pipe would never end
+            raise DataError(f"{file.path}: no file, or a link to nothing; remove it")
     labels = np.array([file.label for file in files], np.int64)
     counts = np.bincount(labels, minlength=len(classes))
     if not files or (split == "train" and not counts.all()):

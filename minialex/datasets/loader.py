@@ -47,7 +47,8 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
 
     def views_of(number: int, n: int) -> Views:
         if seed is not None:
-            rng = np.random.default_rng([seed, epoch, 1 + number])  # 0 is that of the order
+            # Not from 0 on: to NumPy [seed, epoch, 0] is the [seed, epoch] of the order.
+            rng = np.random.default_rng([seed, epoch, 1 + number])
             return preparation.random_views(rng, n, data.shape)
         if ten_views:
             return preparation.ten_views(n, data.shape)

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .files import alone, replacing
+from .files import locked, replacing
 from .imagenet import class_names
 from .images import Statistics
 from .picture import PictureError, as_jpeg, to_square
@@ -86,7 +86,7 @@ def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[Non
             if ABOUT not in inside and inside - {LOCK, f"{ABOUT}.part"}:
                 raise DataError(f"{folder}: is not empty, and no prepared set; "
                                 "choose another --out")
-            stack.enter_context(alone(folder / LOCK))
+            stack.enter_context(locked(folder / LOCK))
         except OSError as error:
             raise DataError(f"{folder}: cannot be written ({error.strerror}); "
                             "choose another --out") from None

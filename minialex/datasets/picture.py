@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +72,9 @@ def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as opened:
             finished = (opened.format, opened.mode, opened.size) == ("JPEG", "RGB", (side, side))
-            finished = opened.getexif().get(ORIENTATION, 1) == 1 and finished
+            # Where the notes are damaged, the pixels will show whether they are, too.
+            with suppress(SyntaxError, struct.error, ValueError):
+                finished = opened.getexif().get(ORIENTATION, 1) == 1 and finished
             for name in ("exif", "Raw profile type exif"):  # a turned picture would get it anew,
                 opened.info.pop(name, None)  # and a damaged one cannot be written
             # The JPEG decoder may leave out detail, but not all that the bicubic filter wants.

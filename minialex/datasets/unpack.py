@@ -62,8 +62,8 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str], root
     finish: called with the unpacked folder before it gets its name; it may rearrange, and raise.
     most_*: limits of bytes, members, and unpacked bytes to packed ones.
 
-    `target` appears whole or not at all: all is written beside it, into `target`.part, by one
-    process at a time.
+    `target` appears whole or not at all: all is written beside it, into `target`.part; so only
+    one process may do it at a time, which `get_set` sees to.
     Raises DataError, naming the archive, if it is damaged or a member is refused; and if `target`
     exists or cannot be written.
     """

@@ -29,7 +29,14 @@ from ..training import (
     set_rates,
     step_falls,
 )
-from ..training.checkpoint import checkpoints, load_newest, replacing, save_arrays, save_newest
+from ..training.checkpoint import (
+    CheckpointError,
+    checkpoints,
+    load_newest,
+    replacing,
+    save_arrays,
+    save_newest,
+)
 from ..training.distributed import Communicator
 from ..training.loop import first_bad_layer
 from ..training.parallel import Alone
@@ -77,7 +84,11 @@ class Run:
         # A run that was killed before it had a checkpoint is at its beginning.
         data = self.progress["data"]
         if checkpoints(self.folder) or self._lines(STEPS):
-            self.progress |= load_newest(self.folder, self.net, self.optimizer, print)
+            try:
+                self.progress |= load_newest(self.folder, self.net, self.optimizer, print)
+            except CheckpointError as error:
+                raise CheckpointError(f"{error}; or the classes are not those of the run: give its "
+                                      "data with --data") from None
         if self.progress["data"] != data:
             raise ValueError(f"--resume {self.folder}: these are not the training images of that "
                              "run, or some were added or removed; give the same with --data")
@@ -89,7 +100,7 @@ class Run:
         """Train to the end; False if it was interrupted and saved before."""
         if not self.progress["steps"]:
             self.save()  # shows that it can be done, before time is spent
-        with _interruptible(self.parallel.group.size == 1) as interrupted:
+        with _interruptible(one_process=self.parallel.group.size == 1) as interrupted:
             while not self._last():
                 done = self._epoch(interrupted)
                 [stop] = self.parallel.group.any(interrupted)
@@ -311,10 +322,11 @@ def _progress_bar(name: str, total: int, done: int) -> tqdm:
 
 
 @contextmanager
-def _interruptible(alone: bool) -> Iterator[list[bool]]:
-    """Ctrl-C, and if it is alone, a request to end, stop the run after the current step.
+def _interruptible(one_process: bool) -> Iterator[list[bool]]:
+    """Ctrl-C, and a request to end (SIGTERM), stop the run after the current step.
 
-    The other processes of a group would wait in vain, and whoever started them ends them all.
+    The latter only if there are no other processes, which would wait in vain: who started them
+    ends them all.
     """
     interrupted: list[bool] = []
 
@@ -324,7 +336,7 @@ def _interruptible(alone: bool) -> Iterator[list[bool]]:
         interrupted.append(True)
         tqdm.write("stopping after this step (Ctrl-C again: at once, without saving) ...")
 
-    signals = [signal.SIGINT, signal.SIGTERM] if alone else [signal.SIGINT]
+    signals = [signal.SIGINT, signal.SIGTERM] if one_process else [signal.SIGINT]
     try:
         before = [signal.signal(number, note) for number in signals]
     except ValueError:  # not in the main thread: whoever started us handles Ctrl-C

@@ -98,8 +98,9 @@ def load_data(name: str, model: str, data_dir: str | None = None) -> Data:
     _check_sizes(name, model, *train.shape[1:])
     others = [split for split in ("val", "test") if split in splits]
     if not others:
-        raise ValueError(f"--data {name}: there is neither val nor test beside train; put some "
-                         "pictures of each class there, to see how well the others are learnt")
+        raise ValueError(f"--data {name}: there is neither val nor test, with folders of classes, "
+                         "beside train; put some pictures of each class there, to see how well the "
+                         "others are learnt")
     return Data(train, splits[others[0]], splits[others[-1]], others[0])
 
 
@@ -128,18 +129,19 @@ def _pictures(root: Path, side: int) -> dict[str, ImageSet]:
     if (root / ABOUT).is_file():
         return {split: prepared(root, split) for split in SPLITS
                 if split == "train" or any(root.glob(f"{split}-*.zip"))}
-    splits = split_folders(root)[1] if (root / "train").is_dir() else ["train"]
+    splits = {"train", *(split_folders(root)[1] if (root / "train").is_dir() else ())}
     return {split: image_folder(root, split, side) for split in splits}
 
 
 def _check_sizes(name: str, model: str, side: int, channels: int) -> None:
     if model == "alexnet" and side < 224:
         raise ValueError("--model alexnet needs photographs of at least 227 pixels, and the "
-                         f"images of {name} have {side}: use --model alexnet-small, or "
+                         f"images of {name} have {side}: train --model alexnet-small, or give "
                          "--data FOLDER")
     if model == "lenet5" and channels != 1:
         raise ValueError(f"--model lenet5 sees grey images only, and those of {name} are in "
                          "colour: use --data fashion-mnist")
     if model != "alexnet" and side > 2 * 28:
         raise ValueError(f"--model {model} sees 28x28 pixels, and the images of {name} have "
-                         f"{side}: use --model alexnet, or minialex data prepare --side 32")
+                         f"{side}: train --model alexnet, or make them smaller: minialex data "
+                         "prepare --side 32")

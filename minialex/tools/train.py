@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import __version__, backend, nn
 from ..datasets import ImageSet
-from ..datasets.files import alone
+from ..datasets.files import locked
 from ..training import Recipe, change, explain, suggest
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import Communicator, connect, started_by_mpi
@@ -62,8 +62,8 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
     recipe: Recipe = options.recipe
     sources: dict[str, str] = {}
     if not (options.resume or options.explain):
-        for images in data.val, data.test:
-            images.measure()  # reads every picture: a broken one shows now, not after an epoch
+        for images in [data.val] if data.test is data.val else [data.val, data.test]:
+            images.measure()  # reads all pictures of a raw folder: a broken one shows now
     if not options.resume:
         recipe, sources = _recipe(options, data.train)
     if options.explain:
@@ -80,10 +80,10 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
     if options.parallel:
         print(f"ranks     {group.size}, {options.parallel} parallel")
     print(f"data      {data}")
-    print(f"recipe    {recipe.epochs} epochs, batch {recipe.batch}, rate {recipe.lr:g}, ...; "
+    print(f"recipe    epochs {recipe.epochs}, batch {recipe.batch}, rate {recipe.lr:g}, ...; "
           "--explain shows all and why")
     print(f"folder    {folder}", flush=True)
-    with alone(folder / LOCK) if group.rank == 0 else nullcontext():
+    with locked(folder / LOCK) if group.rank == 0 else nullcontext():
         run = Run(folder, net, recipe, data, options.seed, options.steps,
                   SCHEMES[options.parallel], group)
         if options.resume:
@@ -107,6 +107,8 @@ def _to_the_end(run: Run, devices: tuple[str, ...]) -> int:
     except ArithmeticError as error:
         raise ArithmeticError(f"after step {run.progress['steps']}: {error}. Start again with a "
                               f"lower --lr than {run.recipe.lr:g}, and another --out") from None
+    except BrokenPipeError:  # whoever reads what is printed has seen enough
+        raise
     except OSError as error:
         raise OSError(f"{error}; then go on with: {go_on}") from None
     except KeyboardInterrupt:
@@ -192,7 +194,7 @@ def _settings_of(folder: Path, options: argparse.Namespace) -> argparse.Namespac
         if isinstance(error, KeyError):
             reason = f"no {error} in it"
         raise CheckpointError(f"--resume {folder}: {path} cannot be used ({reason}); name the "
-                              "folder of a run that was interrupted") from None
+                              "folder of a run of this version that was interrupted") from None
     settings |= {name: getattr(options, name) for name in settings
                  if getattr(options, name) is not None}
     try:

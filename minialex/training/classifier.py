@@ -63,7 +63,7 @@ class Classifier:
             raise CheckpointError(f"{error}; or write it anew from the checkpoints of the run: "
                                   f"minialex train --resume {folder}") from None
         try:
-            recipe = Recipe(**config["recipe"])
+            recipe = Recipe(**{"mirror": 0.5, **config["recipe"]})  # older runs do not tell
             mean = arrays.pop("input.mean")
             net = build(config["model"], (devices[0], devices[-1]), len(config["classes"]),
                         mean.shape[2], recipe.width, recipe.init, recipe.image_size, seed=0)

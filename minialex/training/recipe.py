@@ -77,7 +77,8 @@ _RUN145 = _PAPER | {
 
 # The full network on 3,068 photographs.
 _FEW: Settings = {
-    "epochs": (36, "Not 2012: with few images, what counts is steps: {steps:,} of {batch} images"),
+    "epochs": (36, "Not 2012: with few images, what counts is steps, {steps:,} at batch {batch}; "
+                   "{epochs} epochs for 3,068 images or more, up to ten times as many for fewer"),
     "batch": (64, "Not 2012: half of 128, for twice as many steps in an epoch"),
     "lr": (0.005, "Not 2012: half of 0.01 for half the batch"),
     "falls": ((), _PAPER["falls"][1]),
@@ -145,9 +146,9 @@ def suggest(model: str, images: int, name: str = "run145",
     recipe = Recipe(**{name: value for name, (value, _) in settings.items()})
     if model == "alexnet" and images < FEW:
         epochs = recipe.epochs * min(10, max(1, round(PHOTOGRAPHS / max(images, 1))))
-        recipe = replace(recipe, epochs=epochs, **_at_same_share(recipe, epochs))
         steps = epochs * -(-images // recipe.batch)
-        sources["epochs"] = sources["epochs"].format(steps=steps, batch=recipe.batch)
+        sources["epochs"] = sources["epochs"].format(steps=steps, **asdict(recipe))
+        recipe = replace(recipe, epochs=epochs, **_at_same_share(recipe, epochs))
     return recipe, sources
 
 
@@ -179,6 +180,8 @@ def change(recipe: Recipe, sources: dict[str, str],
     changed = {name: (value, reason) for name, (value, reason) in follow.items()
                if name not in given and value != getattr(recipe, name)}
     changed |= {name: (value, "as you asked") for name, value in given.items()}
+    if given.get("patience") == 0 and not recipe.falls:
+        changed["falls"] = (), "the rate never falls"
     return (replace(recipe, **{name: value for name, (value, _) in changed.items()}),
             sources | {name: reason for name, (_, reason) in changed.items()})
 
