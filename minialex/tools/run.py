@@ -81,8 +81,8 @@ class Run:
     def _go_back(self) -> None:
         for unfinished in self.folder.glob("*.part"):
             unfinished.unlink()
-        # A run that was killed before it had a checkpoint is at its beginning.
         data = self.progress["data"]
+        # A run that was killed before it had a checkpoint is at its beginning.
         if checkpoints(self.folder) or self._lines(STEPS):
             try:
                 self.progress |= load_newest(self.folder, self.net, self.optimizer, print)
