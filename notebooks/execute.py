@@ -34,7 +34,7 @@ def read(text: Path) -> nbformat.NotebookNode:
 
 def execute(notebook: nbformat.NotebookNode, seconds: int) -> None:
     """Run all cells in this folder. Raises one of nbclient's errors at the first that fails."""
-    quiet = ["--log-level=ERROR"]  # else each kernel warns of its TCP port, open to this machine only
+    quiet = ["--log-level=ERROR"]  # else each kernel warns of its port
     NotebookClient(notebook, timeout=seconds, kernel_name="python3", record_timing=False,
                    resources={"metadata": {"path": str(FOLDER)}},
                    extra_arguments=quiet).execute()
