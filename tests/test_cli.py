@@ -384,14 +384,14 @@ def test_one_process_at_a_time(tiny, minialex, tmp_path, monkeypatch):
     """The second one goes away and leaves all as it is; a lock that was left is no hindrance."""
     assert tiny("whole").code == 0
     folder = stop(tiny, tmp_path, monkeypatch, 2)
-    with locked(folder / ".lock"):
+    with locked(folder / ".lock", ""):
         assert mistake(minialex("train", "--resume", folder), "another minialex is at work here",
                        folder / ".lock", "wait until it is done")
     (folder / ".lock").touch()
     assert minialex("train", "--resume", folder).code == 0
     assert compare(folder, tmp_path / "whole")
     (tmp_path / "new").mkdir()
-    with locked(tmp_path / "new" / ".lock"):
+    with locked(tmp_path / "new" / ".lock", ""):
         assert mistake(tiny("new"), "another minialex is at work here")
         assert names(tmp_path / "new") == [".lock"]
     assert tiny("new").code == 0 and ".lock" not in names(tmp_path / "new")

@@ -612,27 +612,34 @@ def test_one_process_at_a_time(small, place):
     """It does not wait, and takes nothing from the one that was first."""
     for name in GETTABLE:
         (place / f".{look_up(name).folder}.lock").touch()  # of a process that was killed
-        with locked(place / f".{look_up(name).folder}.lock"), fails(
+        with locked(place / f".{look_up(name).folder}.lock", ""), fails(
                 "another minialex is at work here (it holds ", f".{look_up(name).folder}.lock); "
                 "wait until it is done, then run the same command again"):
             get_set(name, place)
         assert list(place.iterdir()) == [] == small.server.asked
     get_set("mnist", place)
-    with locked(place / ".mnist.lock"):
+    with locked(place / ".mnist.lock", ""):
         assert get_set("mnist", place) == place / "mnist", "what is complete needs no lock"
+
+
+def test_lock_that_cannot_be_written(small, place):
+    (place / "file").write_text("")
+    with fails(place / "file", "cannot be written (", "); make room, or choose another folder with "
+               "--data-dir, then run the same command again"):
+        get_set("cifar10", place / "file")
 
 
 def test_lock_is_that_of_the_process(tmp_path):
     """Held while it lives, free after a kill."""
     code = ("import sys, time\nfrom minialex.datasets.files import locked\n"
-            "with locked('l'):\n    print(flush=True)\n    time.sleep(60)")
+            "with locked('l', ''):\n    print(flush=True)\n    time.sleep(60)")
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path,
                           stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        with pytest.raises(DataError, match="another minialex"), locked(tmp_path / "l"):
+        with pytest.raises(DataError, match="another minialex"), locked(tmp_path / "l", ""):
             pass
         other.kill()
-    with locked(tmp_path / "l"):
+    with locked(tmp_path / "l", ""):
         assert (tmp_path / "l").exists()
     assert list(tmp_path.iterdir()) == []
 

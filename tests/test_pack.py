@@ -356,7 +356,7 @@ def test_finished_set_stays_as_it_is(source, whole, prepare):
 def test_only_one_process_writes_into_a_folder(source, whole, prepare, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    with locked(out / ".lock"):
+    with locked(out / ".lock", ""):
         assert mistake(prepare(source, "--out", out), "another minialex is at work here")
         assert not tree(out)
     assert prepare(source, "--out", out).code == 0
@@ -368,7 +368,8 @@ def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp
     out, write, seen = tmp_path / "out", pack_module._replacing, []
 
     def guarded(path):
-        with pytest.raises(DataError, match="another minialex is at work"), locked(out / ".lock"):
+        with pytest.raises(DataError, match="another minialex is at work"), \
+                locked(out / ".lock", ""):
             pass
         seen.append(path.name)
         return write(path)

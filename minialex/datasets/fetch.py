@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ __all__ = ["content_digest", "data_folder", "fetch", "find_set", "get_set"]
 
 TIMEOUT = 30.0  # seconds of silence after which a server counts as gone
 _AGAIN = "then run the same command again"
+_ROOM = f"make room, or choose another folder with --data-dir, {_AGAIN}"
 
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
@@ -62,25 +63,14 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, timeout: flo
         raise DataError(f"{name}: is only for who has agreed to its terms; sign up at {known.home}"
                         f", fetch {files} by hand into {folder}, then run: minialex data prepare "
                         f"{folder}")
-    with nullcontext() if found else _locked(folder):
+    lock = folder.with_name(f".{folder.name}.lock")
+    with nullcontext() if found else locked(lock, _ROOM):
         if not known.root:
             for count, download in enumerate(known.downloads, 1):
                 fetch(download, folder, timeout, say, known.downloads[count:])
         elif _missing(known, folder):  # or somebody else has just brought it
             _get_archive(known, folder, timeout, say)
     return folder
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Nobody else brings the same set to the same place meanwhile."""
-    with ExitStack() as stack:
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(folder.with_name(f".{folder.name}.lock")))
-        except OSError as error:
-            raise _unwritable(folder, error) from error
-        yield
 
 
 def _get_archive(known: PublicSet, folder: Path, timeout: float,
@@ -219,8 +209,7 @@ class _Limited:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(f"{path}: cannot be written ({error.strerror or error}); make room, or "
-                     f"choose another folder with --data-dir, {_AGAIN}")
+    return DataError(f"{path}: cannot be written ({error.strerror or error}); {_ROOM}")
 
 
 def _network_fault(error: Exception, timeout: float) -> str:
@@ -267,7 +256,7 @@ def _missing(known: PublicSet, folder: Path) -> list[str]:
 def _places(given: str | os.PathLike[str] | None) -> list[Path]:
     """Where a set may lie, the folder for downloads first."""
     if given is not None:
-        return [Path(os.path.expanduser(given))]  # Path.expanduser fails for unknown ones
+        return [Path(os.path.expanduser(given))]  # that of Path raises for unknown users
     here = Path("data")
     return [here, _cache()] if here.is_dir() else [_cache()]
 

@@ -10,7 +10,9 @@ from typing import BinaryIO
 
 from .errors import DataError
 
-__all__ = ["locked", "replacing"]
+__all__ = ["LOCK", "locked", "replacing"]
+
+LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
 
 
 @contextmanager
@@ -33,20 +35,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     """Hold the lock file `path`: a second process would undo what the first has half done.
 
-    It is free again when its process ends, however that ends.
-    Raises DataError if another process holds it, and OSError if it cannot be written.
+    It is free again when its process ends, however that ends. Its folder is made if need be.
+    Raises DataError if another process holds it; and if it cannot be written, with the `remedy`.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path, timeout=0)
+    folder, lock = Path(path).parent, FileLock(path, timeout=0)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise DataError(f"another minialex is at work here (it holds {path}); wait until it is "
                         "done, then run the same command again") from None
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error}); "
+                        f"{remedy}") from error
     try:
         yield
     finally:

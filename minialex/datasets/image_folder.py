@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from .errors import DataError
 from .images import ImageSet
 from .picture import read_image
-from .source import class_files, printable, split_folders
+from .source import SPLITS, class_files, printable, split_folders
 
 __all__ = ["image_folder"]
 
-SPLITS = ("train", "val", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".jp2", ".ppm",
             ".pgm", ".jfif")
 

@@ -25,7 +25,7 @@ import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, TypeVar
 
@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .files import locked, replacing
+from .files import LOCK, locked, replacing
 from .imagenet import class_names
 from .images import Statistics
 from .picture import PictureError, as_jpeg, to_square
@@ -43,7 +43,6 @@ from .source import File, Source, content
 __all__ = ["Report", "Shard", "begun", "finish", "missing", "pack", "plan"]
 
 IN_SHARD = 1024
-LOCK = ".lock"  # held by who writes into the folder; the empty file may stay
 # Columns of the lists
 _OF_SHARD = ("member", "label", "source", "sha256", "skipped")
 _OF_MANIFEST = ("split", "shard", "member", "label", "class", "source", "offset", "bytes", "sha256")
@@ -78,18 +77,16 @@ def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[Non
     Raises DataError if something else lies in it, if another process writes into it, or if it
     cannot be written.
     """
-    with ExitStack() as stack:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            inside = {path.name for path in folder.iterdir()}
-            # A run that was killed at once has left no more than these.
-            if ABOUT not in inside and inside - {LOCK, f"{ABOUT}.part"}:
-                raise DataError(f"{folder}: is not empty, and no prepared set; "
-                                "choose another --out")
-            stack.enter_context(locked(folder / LOCK))
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be written ({error.strerror}); "
-                            "choose another --out") from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        inside = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror}); "
+                        "choose another --out") from None
+    # A run that was killed at once has left no more than these.
+    if ABOUT not in inside and inside - {LOCK, f"{ABOUT}.part"}:
+        raise DataError(f"{folder}: is not empty, and no prepared set; choose another --out")
+    with locked(folder / LOCK, "choose another --out"):
         _claim(folder, {"format": 1, "side": side, "quality": quality, "source": source.digest()})
         yield
 

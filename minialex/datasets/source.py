@@ -123,11 +123,11 @@ def split_folders(root: Path) -> tuple[list[str], dict[str, Path]]:
 
 def _plain_source(root: Path, shares: Sequence[int] | None) -> Source:
     reserved = {"training", "testing"}.union(*SPLITS.values())
-    strays = [name for name in class_folders(root) if name.lower() in reserved]
+    classes = class_folders(root)
+    strays = [name for name in classes if name.lower() in reserved]
     if strays:
         raise DataError(f"{root}: there is a folder {strays[0]}, but no folder train; pictures to "
                         f"learn from must lie in {root / 'train'}/CLASS/")
-    classes = class_folders(root)
     files, remarks = class_files(root, classes), _beside_classes(root)
     splits = {"train": files}
     if shares is None:

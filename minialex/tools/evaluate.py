@@ -19,6 +19,7 @@ from tqdm import tqdm
 from .. import backend
 from ..datasets import ImageSet, batches
 from ..training import Classifier, Evaluation, evaluate
+from ..training.evaluate import has_top5
 from . import plots
 from .run import write
 from .setup import Data, choose_devices, data_of_run, load_data
@@ -119,9 +120,8 @@ def _feed(classifier: Classifier, images: ImageSet, batch: int, views: str) -> t
 
 
 def _figures(result: Evaluation, classes: int, seconds: float) -> dict[str, Any]:
-    """No top-5 error for five classes or fewer: the right one is always among the first five."""
     return {"top1_error": result.top1_error,
-            "top5_error": result.top5_error if classes > 5 else None,
+            "top5_error": result.top5_error if has_top5(classes) else None,
             "loss": result.loss, "seconds": round(seconds, 3)}
 
 

@@ -38,6 +38,7 @@ from ..training.checkpoint import (
     save_newest,
 )
 from ..training.distributed import Communicator
+from ..training.evaluate import has_top5
 from ..training.loop import first_bad_layer
 from ..training.parallel import Alone
 from . import plots
@@ -292,10 +293,9 @@ class Run:
                                           if not path.name.startswith("."))))
 
     def _errors(self, result: Evaluation) -> str:
-        """Without top-5 for five classes or fewer: the right one is always among five."""
-        few = len(self.data.train.classes) <= 5
+        top5 = has_top5(len(self.data.train.classes))
         return (f"error top-1 {result.top1_error:.2%}" +
-                ("" if few else f", top-5 {result.top5_error:.2%}"))
+                (f", top-5 {result.top5_error:.2%}" if top5 else ""))
 
     def _guesses(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Some test images, evenly spread, and the probabilities of the classes."""

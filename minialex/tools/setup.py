@@ -21,10 +21,9 @@ from ..datasets import (
 from ..datasets.catalogue import CATALOGUE
 from ..datasets.cifar10 import CLASSES as THINGS
 from ..datasets.fashion_mnist import CLASSES as CLOTHES
-from ..datasets.image_folder import SPLITS
 from ..datasets.mnist import CLASSES as DIGITS
 from ..datasets.prepared import ABOUT
-from ..datasets.source import split_folders
+from ..datasets.source import SPLITS, split_folders
 from ..training.classifier import build
 
 __all__ = ["Data", "build", "choose_devices", "data_of_run", "load_data"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import __version__, backend, nn
 from ..datasets import ImageSet
-from ..datasets.files import locked
+from ..datasets.files import LOCK, locked
 from ..training import Recipe, change, explain, suggest
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import Communicator, connect, started_by_mpi
@@ -31,7 +31,6 @@ __all__ = ["train"]
 # Not argparse's, so that --resume sees whether an option was given.
 DEFAULTS = {"model": "alexnet-small", "data": "fashion-mnist", "recipe": "run145", "seed": 0}
 CHANGEABLE = {"devices", "threads", "data", "data_dir", "debug", "parallel", "resume", "run"}
-LOCK = ".lock"  # a file in the folder, as long as a process writes there
 WIDEST = 8  # times as many kernels as in the paper
 SCHEMES = {None: Alone, "data": DataParallel, "hybrid": Hybrid}
 
@@ -83,7 +82,7 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
     print(f"recipe    epochs {recipe.epochs}, batch {recipe.batch}, rate {recipe.lr:g}, ...; "
           "--explain shows all and why")
     print(f"folder    {folder}", flush=True)
-    with locked(folder / LOCK) if group.rank == 0 else nullcontext():
+    with locked(folder / LOCK, "choose another folder") if group.rank == 0 else nullcontext():
         run = Run(folder, net, recipe, data, options.seed, options.steps,
                   SCHEMES[options.parallel], group)
         if options.resume:

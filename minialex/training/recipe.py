@@ -172,16 +172,14 @@ def change(recipe: Recipe, sources: dict[str, str],
             follow[name] = value, sources[name] if never else "at the same share of your epochs"
     if "falls" in given:
         follow["patience"] = 0, "your falls have their epochs"
-    if "patience" in given:
-        follow["falls"] = (), ("the validation error decides" if given["patience"] else
-                               "the rate never falls")
     if "init" in given:
         follow["scale"] = (_SMALL if given["init"] == "he" else _PAPER)["scale"]
     changed = {name: (value, reason) for name, (value, reason) in follow.items()
                if name not in given and value != getattr(recipe, name)}
+    if "patience" in given and (recipe.falls or not given["patience"]):
+        changed["falls"] = (), ("the validation error decides" if given["patience"] else
+                                "the rate never falls")
     changed |= {name: (value, "as you asked") for name, value in given.items()}
-    if given.get("patience") == 0 and not recipe.falls:
-        changed["falls"] = (), "the rate never falls"
     return (replace(recipe, **{name: value for name, (value, _) in changed.items()}),
             sources | {name: reason for name, (_, reason) in changed.items()})
 
