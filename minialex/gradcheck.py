@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from .backend import Device
+from .errors import InputError, MinialexError
 from .tensor import Tensor
 
 __all__ = ["GradientError", "check_gradients"]
 
 
-class GradientError(AssertionError):
+class GradientError(MinialexError, AssertionError):
     """A gradient is not the derivative."""
 
 
@@ -34,7 +35,7 @@ def check_gradients(
     rtol (relative) plus atol.
     """
     if not inputs:
-        raise ValueError("check_gradients: no inputs; give at least one array to differentiate by")
+        raise InputError("check_gradients: no inputs; give at least one array to differentiate by")
     arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, np.float64) for x in inputs]
     tensors = [Tensor(a, device, requires_grad=True) for a in arrays]
     result = function(*tensors)

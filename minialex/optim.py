@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import InputError
 from .tensor import Tensor, load
 
 __all__ = ["SGD"]
@@ -33,15 +34,15 @@ class SGD:
                  momentum: float = 0.9, weight_decay: float = 5e-4,
                  rules: Mapping[str, Mapping[str, float]] = RULES_2012) -> None:
         if not (lr >= 0 and momentum >= 0 and weight_decay >= 0):  # nor a NaN
-            raise ValueError(f"SGD: lr is {lr}, momentum {momentum}, weight_decay {weight_decay}; "
+            raise InputError(f"SGD: lr is {lr}, momentum {momentum}, weight_decay {weight_decay}; "
                              "none may be negative")
         if not isinstance(parameters, Mapping):
             listed = list(parameters)
             parameters = {getattr(p, "name", "") or str(i): p for i, p in enumerate(listed)}
             if len(parameters) < len(listed):
-                raise ValueError("SGD: two parameters have the same name; pass a dict by names")
+                raise InputError("SGD: two parameters have the same name; pass a dict by names")
         if not parameters:
-            raise ValueError("SGD: there are no parameters; pass net.parameters()")
+            raise InputError("SGD: there are no parameters; pass net.parameters()")
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.parameters = dict(parameters)
         self.rules = {name: dict(next((rule for pattern, rule in rules.items()

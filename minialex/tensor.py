@@ -19,6 +19,7 @@ import numpy as np
 
 from . import backend
 from .backend import Array, Device, DeviceError
+from .errors import InputError, InputTypeError, UsageError
 
 __all__ = ["HostArray", "Node", "Tensor", "load", "no_grad", "op", "randn", "record", "zeros"]
 
@@ -39,15 +40,17 @@ class Tensor:
     def __init__(self, array: Any, device: str | Device | None = None,
                  requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
-            raise TypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
+            raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
         if not hasattr(array, "dtype"):
             array = np.asarray(array)
             if array.dtype == np.float64:
                 array = array.astype(np.float32)
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans")
+            raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or "
+                                 "booleans")
         if requires_grad and array.dtype.kind != "f":
-            raise TypeError(f"Tensor: {array.dtype} has no gradient; use array.astype('float32')")
+            raise InputTypeError(f"Tensor: {array.dtype} has no gradient; "
+                                 "use array.astype('float32')")
         self.device = backend.default() if device is None else backend.device(device)
         self.data = self.device.asarray(array)
         self.grad: Tensor | None = None
@@ -90,7 +93,7 @@ class Tensor:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.device.kind != "cpu":
-            raise TypeError(f"Tensor on {self.device}: call x.numpy() to copy it to the host")
+            raise InputTypeError(f"Tensor on {self.device}: call x.numpy() to copy it to the host")
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     def item(self) -> float:
@@ -110,15 +113,15 @@ class Tensor:
         The tape is used up: the second call raises RuntimeError. Built in chapter 02.
         """
         if not self.requires_grad:
-            raise RuntimeError("backward: nothing was recorded for this tensor; it was made under "
-                               "no_grad() or from tensors none of which has requires_grad=True")
+            raise UsageError("backward: nothing was recorded for this tensor; it was made under "
+                             "no_grad() or from tensors none of which has requires_grad=True")
         if gradient is None and self.size != 1:
-            raise RuntimeError(f"backward: a tensor of shape {self.shape} is not a single number; "
-                               "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
+            raise UsageError(f"backward: a tensor of shape {self.shape} is not a single number; "
+                             "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
         seed = np.ones(self.shape) if gradient is None else gradient
         seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
         if seed.shape != self.shape:
-            raise ValueError(f"backward: gradient is {seed.shape}, not {self.shape} as the tensor")
+            raise InputError(f"backward: gradient is {seed.shape}, not {self.shape} as the tensor")
         gradient = self.device.asarray(seed, self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
@@ -145,8 +148,8 @@ class Node:
         """The gradients of the inputs, from the gradient of the result; frees what they needed."""
         backward, self.backward = self.backward, None
         if backward is None:
-            raise RuntimeError(f"backward: the tape below this {self.name} has been used and freed "
-                               "by an earlier backward(); run the forward pass again")
+            raise UsageError(f"backward: the tape below this {self.name} has been used and freed "
+                             "by an earlier backward(); run the forward pass again")
         with self.device:
             if backward.__code__.co_argcount == 2:  # can leave out what nobody wants
                 gradients = backward(gy, tuple(parent is not None for parent in self.parents))
@@ -155,8 +158,8 @@ class Node:
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
         if len(gradients) != len(self.parents):
-            raise RuntimeError(f"{self.name}: backward must return {len(self.parents)} gradients, "
-                               f"one for each input, but returned {len(gradients)}")
+            raise UsageError(f"{self.name}: backward must return {len(self.parents)} gradients, "
+                             f"one for each input, but returned {len(gradients)}")
         return gradients
 
 
@@ -193,8 +196,8 @@ def _walk_back(root: Node, gradient: Array) -> None:
                 continue
             if g is None or g.shape != parent.shape or g.dtype != parent.dtype:
                 got = "None" if g is None else f"{g.dtype} {g.shape}"
-                raise RuntimeError(f"{node.name}: backward returned {got} for input {index}, "
-                                   f"which is {parent.dtype} {parent.shape}")
+                raise UsageError(f"{node.name}: backward returned {got} for input {index}, "
+                                 f"which is {parent.dtype} {parent.shape}")
             if isinstance(parent, Tensor):
                 others = [o for o in (gy, *gradients[:index]) if type(o) is type(g)]
                 shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
@@ -304,14 +307,14 @@ def _misfit(op: str, named: list[str], inputs: tuple, index: int, first: Any) ->
     x, names = inputs[index], named or [f"input {i}" for i in range(len(inputs))]
     name = names[index]
     if not isinstance(x, Tensor):
-        return TypeError(f"{op}: {name} is a {type(x).__name__}, not a Tensor; wrap it: "
-                         "Tensor(array, device=...)")
+        return InputTypeError(f"{op}: {name} is a {type(x).__name__}, not a Tensor; wrap it: "
+                              "Tensor(array, device=...)")
     other = names[inputs.index(first)]
     if x.device is not first.device:
         return DeviceError(f"{op}: {name} {x.shape} on {x.device} but {other} {first.shape} on "
                            f"{first.device}; call transfer({name}, '{first.device}')")
-    return TypeError(f"{op}: {name} is {x.dtype} but {other} is {first.dtype}; nothing is "
-                     f"converted silently: make both the same, array.astype('{first.dtype}')")
+    return InputTypeError(f"{op}: {name} is {x.dtype} but {other} is {first.dtype}; nothing is "
+                          f"converted silently: make both the same, array.astype('{first.dtype}')")
 
 
 def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
@@ -320,7 +323,7 @@ def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: 
         stored, here = (f"{d[name].dtype} {d[name].shape}" if name in d else "missing"
                         for d in (arrays, tensors))
         if stored != here:
-            raise ValueError(f"{what}: {name} is {stored} among the stored arrays but {here} here; "
+            raise InputError(f"{what}: {name} is {stored} among the stored arrays but {here} here; "
                              "were they stored from another network?")
     for name, tensor in tensors.items():
         tensor.data = tensor.device.asarray(arrays[name])

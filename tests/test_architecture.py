@@ -28,6 +28,9 @@ LAYERS = {
     "datasets": [],  # host arrays only, never Tensor
     "training": ["backend", "tensor", "gradcheck", "ops", "optim", "nn", "models", "datasets"],
 }
+for below in LAYERS.values():
+    below += ["errors", "files"]  # these two import nothing of minialex, but files its errors
+LAYERS |= {"errors": [], "files": ["errors"]}
 LAYERS["tools"] = list(LAYERS)
 LAYERS["__main__"] = ["tools"]
 LAYERS[""] = list(LAYERS)  # minialex/__init__.py
@@ -50,12 +53,12 @@ FOREIGN = {
 EXCEPTIONS = {
     "backend._cupy": {"cupy"},
     "datasets.fetch": {"pooch", "requests", "tqdm"},  # the only module that goes to the network
-    "datasets.files": {"filelock"},
+    "files": {"filelock"},
     "training.distributed": {"mpi4py", "cupyx"},  # the only module that speaks to other processes
     "ops.transfer": {"backend"},  # the only op that works on two devices
 }
 
-CORE_LINES, FILE_LINES, FUNCTION_LINES, COLUMNS, DOCSTRING_LINES = 1300, 250, 60, 100, 14
+CORE_LINES, FILE_LINES, FUNCTION_LINES, COLUMNS, DOCSTRING_LINES = 1400, 250, 60, 100, 14
 
 
 class Source:

@@ -24,7 +24,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from minialex import __version__, backend, datasets, models, optim, training
-from minialex.datasets.files import locked
+from minialex.files import locked
 from minialex.tools import cli, plots
 from minialex.tools import run as run_module
 from minialex.tools.setup import choose_devices, load_data

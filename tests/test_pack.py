@@ -22,9 +22,10 @@ from PIL import Image
 
 from minialex.datasets import DataError, ImageSet, is_prepared, prepared, read_image
 from minialex.datasets import pack as pack_module
-from minialex.datasets.files import locked
 from minialex.datasets.prepared import LISTS
 from minialex.datasets.source import File, Source, class_files, content, folder_source
+from minialex.errors import FileError
+from minialex.files import locked
 from minialex.tools import cli
 
 pytestmark = pytest.mark.ch10
@@ -368,7 +369,7 @@ def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp
     out, write, seen = tmp_path / "out", pack_module._replacing, []
 
     def guarded(path):
-        with pytest.raises(DataError, match="another minialex is at work"), \
+        with pytest.raises(FileError, match="another minialex is at work"), \
                 locked(out / ".lock", ""):
             pass
         seen.append(path.name)

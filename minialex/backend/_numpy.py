@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from ..errors import InputError
 from .device import Device, DeviceMemoryError, Memory
 from .namespace import Namespace, Work
 
@@ -153,7 +154,7 @@ def set_threads(n: int) -> None:
     """Share the work on a batch among `n` threads."""
     global _threads
     if not isinstance(n, int) or n < 1:
-        raise ValueError(f"set_threads: n is {n!r}; give a whole number of at least 1")
+        raise InputError(f"set_threads: n is {n!r}; give a whole number of at least 1")
     _threads = n
 
 

@@ -11,17 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..errors import InputError, MinialexError
+
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "TransferLog",
            "record_transfers"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
 
-class DeviceError(ValueError):
+class DeviceError(InputError):
     """A device that does not exist, cannot be used, or does not hold what it should."""
 
 
-class DeviceMemoryError(MemoryError):
+class DeviceMemoryError(MinialexError, MemoryError):
     """A virtual device has reached its memory limit."""
 
 

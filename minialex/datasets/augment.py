@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .images import Statistics
 
 __all__ = ["ColourNoise", "Preparation", "Views"]
@@ -100,7 +101,7 @@ class Preparation(NamedTuple):
         """Images (n, H, W, C) -> views (v, size, size, C), in `out` if it is given."""
         size, channels = self.size, images.shape[3]
         if channels != self.mean.shape[2]:
-            raise ValueError(f"Preparation: images with {channels} channels came, but the mean "
+            raise InputError(f"Preparation: images with {channels} channels came, but the mean "
                              f"image has {self.mean.shape[2]}; measure the mean of such images")
         if out is None:
             out = np.empty((len(views.corner), size, size, channels), np.float32)
@@ -127,6 +128,6 @@ class Preparation(NamedTuple):
         """By how many rows and columns an image is larger than a crop."""
         room = np.array(shape[:2]) - self.size
         if room.min() < 0:
-            raise ValueError(f"Preparation: crops of {self.size} pixels do not fit into images of "
+            raise InputError(f"Preparation: crops of {self.size} pixels do not fit into images of "
                              f"{shape[0]}x{shape[1]}; use smaller crops or larger images")
         return room

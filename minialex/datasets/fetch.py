@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from ..errors import InputError
+from ..files import locked
 from .catalogue import Download, PublicSet, look_up
 from .errors import DataError
-from .files import locked
 from .unpack import MOST_BYTES, unpack
 
 __all__ = ["content_digest", "data_folder", "fetch", "find_set", "get_set"]
@@ -204,7 +205,7 @@ class _Limited:
 
     def write(self, data: bytes) -> int:
         if self.file.tell() + len(data) > self.most:
-            raise ValueError(f"more than {self.most:,} bytes came")
+            raise InputError(f"more than {self.most:,} bytes came")
         return self.file.write(data)
 
 

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import IO
 
+from ..errors import InputError
 from .errors import DataError
 from .source import File, Source, class_files, class_folders, listed, printable, unreadable
 
@@ -135,7 +136,7 @@ def _read_labels(path: Path) -> dict[int, str]:
     in_order = list(wnids())
     numbers = [int(line) for line in text.split()]
     if not numbers or min(numbers) < 1 or max(numbers) > len(in_order):
-        raise ValueError(f"numbers must be 1 to {len(in_order)}")
+        raise InputError(f"numbers must be 1 to {len(in_order)}")
     return {picture: in_order[number - 1] for picture, number in enumerate(numbers, 1)}
 
 

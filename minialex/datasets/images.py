@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
+
 __all__ = ["ImageSet", "Statistics"]
 
 AT_ONCE = 64  # images in memory while they are measured
@@ -60,7 +62,7 @@ class ImageSet:
                   classes: Sequence[str]) -> ImageSet:
         """A set whose images (N, H, W, C) lie in memory. Raises ValueError for other shapes."""
         if images.ndim != 4 or labels.shape != images.shape[:1]:
-            raise ValueError(f"of_arrays: images {images.shape} and labels {labels.shape} came for "
+            raise InputError(f"of_arrays: images {images.shape} and labels {labels.shape} came for "
                              f"{name}; need images (N, H, W, C) and labels (N,)")
         _, h, w, c = images.shape
         return cls(name, labels, classes, (h, w, c), images.__getitem__)
@@ -73,7 +75,7 @@ class ImageSet:
         if self.statistics is not None:
             return self.statistics
         if not len(self):
-            raise ValueError(f"measure: {self.name} holds no images; give at least one")
+            raise InputError(f"measure: {self.name} holds no images; give at least one")
         # Sums of integers: float64 holds them exactly, up to 2**53.
         total = np.zeros(self.shape)
         products = np.zeros((self.shape[2], self.shape[2]))

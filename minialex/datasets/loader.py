@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .augment import TEN, Preparation, Views
 from .images import ImageSet
 
@@ -76,17 +77,17 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
 def _check(data: ImageSet, batch: int, seed: int | None, epoch: int, first: int, ten_views: bool,
            threads: int) -> None:
     if not len(data):
-        raise ValueError(f"batches: {data.name} holds no images; give at least one")
+        raise InputError(f"batches: {data.name} holds no images; give at least one")
     for name, number, least in (("batch", batch, 1), ("threads", threads, 1),
                                 ("seed", 0 if seed is None else seed, 0), ("epoch", epoch, 0)):
         if number < least:
-            raise ValueError(f"batches: {name}={number} came; need {least} or more")
+            raise InputError(f"batches: {name}={number} came; need {least} or more")
     count = -(-len(data) // batch)
     if not 0 <= first <= count:
-        raise ValueError(f"batches: first={first} came, but {len(data)} images in batches of "
+        raise InputError(f"batches: first={first} came, but {len(data)} images in batches of "
                          f"{batch} make {count}; give 0 to {count}")
     if ten_views and seed is not None:
-        raise ValueError(f"batches: ten_views came with seed={seed}, but a seed asks for one "
+        raise InputError(f"batches: ten_views came with seed={seed}, but a seed asks for one "
                          "random view of each image; leave one of them out")
 
 

@@ -32,8 +32,8 @@ from typing import IO, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files import LOCK, locked, replacing
 from .errors import DataError
-from .files import LOCK, locked, replacing
 from .imagenet import class_names
 from .images import Statistics
 from .picture import PictureError, as_jpeg, to_square

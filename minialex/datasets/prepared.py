@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .errors import DataError
 from .images import ImageSet, Statistics
 
@@ -108,7 +109,7 @@ def _statistics(root: Path, side: int) -> Statistics:
     with _whole(root / "mean.npy") as path:
         mean = np.load(path, allow_pickle=False)
         if mean.shape != (side, side, 3) or mean.dtype != np.float32:
-            raise ValueError(f"{mean.dtype} of shape {mean.shape}")
+            raise InputError(f"{mean.dtype} of shape {mean.shape}")
     with _whole(root / "statistics.json") as path:
         covariance = json.loads(path.read_text(encoding="utf-8"))["covariance"]
         return Statistics(mean, np.array(covariance, np.float64).reshape(3, 3))

@@ -27,6 +27,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NamedTuple
 
+from ..errors import InputError
 from .errors import DataError
 
 __all__ = ["unpack"]
@@ -162,7 +163,7 @@ def _members(archive: Path) -> Iterator[_Member]:
         elif start == b"\x1f\x8b":
             yield from _tar_members(_Gunzip(fileobj=file))
         elif start.startswith(b"<"):
-            raise ValueError("a page of the web, no archive")
+            raise InputError("a page of the web, no archive")
         else:
             yield from _tar_members(file)
 
@@ -204,7 +205,7 @@ def _tar_members(file: BinaryIO | gzip.GzipFile) -> Iterator[_Member]:
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise EOFError("no end mark")
         if len(file.read(_CHUNK)) == _CHUNK:
-            raise ValueError("more data after the end mark")
+            raise InputError("more data after the end mark")
 
 
 def _tar_content(packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
@@ -218,5 +219,5 @@ class _Gunzip(gzip.GzipFile):
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or not 0 <= size <= 16 * _CHUNK:
-            raise ValueError("a header that is too long")
+            raise InputError("a header that is too long")
         return super().read(size)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import nn, ops
 from ..backend import Device
+from ..errors import InputError
 from ..ops.common import output_size, padding
 from ..tensor import Tensor
 
@@ -126,14 +127,14 @@ class AlexNet(nn.Module):
         seed: int = 0,
     ) -> None:
         if isinstance(devices, (str, Device)) or len(devices) != 2:
-            raise ValueError(f"AlexNet: devices is {devices!r}; name one for each of the two "
+            raise InputError(f"AlexNet: devices is {devices!r}; name one for each of the two "
                              "columns: ('gpu:0', 'gpu:1'), or the same one twice")
         if image_size < 19:
-            raise ValueError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
+            raise InputError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
         if init not in ("run145", "paper", "he"):
-            raise ValueError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
+            raise InputError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
         if not width > 0:
-            raise ValueError(f"AlexNet: width is {width}; it must be more than 0")
+            raise InputError(f"AlexNet: width is {width}; it must be more than 0")
         rng = np.random.default_rng(seed)
         self.image_size, self.channels = image_size, channels
         self.columns = [Column(device, image_size, channels, width, init, rng)
@@ -157,7 +158,7 @@ class AlexNet(nn.Module):
     def _from_host(self, images: np.ndarray | Tensor, device: Device) -> Tensor:
         expected = (self.image_size, self.image_size, self.channels)
         if images.ndim != 4 or images.shape[1:] != expected or not images.shape[0]:
-            raise ValueError(f"AlexNet: images has shape {tuple(images.shape)}; it must be "
+            raise InputError(f"AlexNet: images has shape {tuple(images.shape)}; it must be "
                              f"(N, {', '.join(map(str, expected))}) with N at least 1")
         if not isinstance(images, Tensor):
             return Tensor(images, device)

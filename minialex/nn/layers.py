@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import ops
 from ..backend import Device
+from ..errors import InputError
 from ..tensor import Tensor
 from . import init
 from .module import Module, Parameter
@@ -20,7 +21,7 @@ class _Weighted(Module):
     def __init__(self, shape: tuple[int, ...], std: float | None, bias: float | None,
                  rng: np.random.Generator | int, device: str | Device | None) -> None:
         if min(shape) < 1:
-            raise ValueError(f"{type(self).__name__}: weight {shape} has a size less than 1")
+            raise InputError(f"{type(self).__name__}: weight {shape} has a size less than 1")
         std = init.he_std(shape) if std is None else std
         self.weight = Parameter(init.normal(init.generator(rng), shape, std), device)
         self.bias = None
@@ -41,7 +42,7 @@ class Conv2d(_Weighted):
                  std: float | None = None, bias: float | None = 0.0,
                  rng: np.random.Generator | int = 0, device: str | Device | None = None) -> None:
         if groups < 1 or in_channels % groups or out_channels % groups:
-            raise ValueError(f"Conv2d: groups={groups} must divide {in_channels}, {out_channels}")
+            raise InputError(f"Conv2d: groups={groups} must divide {in_channels}, {out_channels}")
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         super().__init__(shape, std, bias, rng, device)
         self.stride, self.pad, self.groups = stride, pad, groups
@@ -124,7 +125,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int = 0) -> None:
         if not 0 <= p < 1:
-            raise ValueError(f"Dropout: p is {p}; it is the probability to drop, in [0, 1)")
+            raise InputError(f"Dropout: p is {p}; it is the probability to drop, in [0, 1)")
         self.p, self.rng = p, init.generator(rng)
 
     def forward(self, x: Tensor) -> Tensor:

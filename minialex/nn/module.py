@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import backend
 from ..backend import Device
+from ..errors import UnknownNameError
 from ..tensor import Tensor, load
 
 __all__ = ["Module", "Parameter"]
@@ -53,11 +54,12 @@ class Module(metaclass=_Finished):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._finished and name not in dir(self):
-            raise AttributeError(self._unknown(name) + "; new attributes are set in __init__ only")
+            raise UnknownNameError(self._unknown(name) +
+                                   "; new attributes are set in __init__ only")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:  # called only for a name that was not found
-        raise AttributeError(self._unknown(name))
+        raise UnknownNameError(self._unknown(name))
 
     def _unknown(self, name: str) -> str:
         close = difflib.get_close_matches(name, dir(self), 1)

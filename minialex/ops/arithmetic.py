@@ -1,5 +1,6 @@
 """Element by element, with broadcasting; and sums."""
 
+from ..errors import InputError
 from ..tensor import op
 
 __all__ = ["add", "div", "exp", "log", "mean", "mul", "neg", "power", "sub", "sum"]
@@ -89,7 +90,7 @@ def sum(xp, x, axis: Axis = None, keepdims: bool = False):
 def mean(xp, x, axis: Axis = None, keepdims: bool = False):
     """Mean over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02."""
     if x.size == 0:
-        raise ValueError(f"mean: x has shape {x.shape}; give it at least one number")
+        raise InputError(f"mean: x has shape {x.shape}; give it at least one number")
     total, sum_backward = sum.on_arrays(xp, x, axis=axis, keepdims=keepdims)
     share = total.size / x.size
     return total * share, lambda gy: sum_backward(gy * share)

@@ -1,20 +1,22 @@
 """What several ops share: checks of their inputs, output sizes, and work in slices."""
 
+from ..errors import InputError
+
 __all__ = ["check_images", "each_item", "output_size", "padding", "whole"]
 
 
 def check_images(op, x):
     """x must be a batch of at least one image, (N, H, W, C)."""
     if x.ndim != 4:
-        raise ValueError(f"{op}: x has shape {x.shape}; reshape it to (N, H, W, C), grey: C = 1")
+        raise InputError(f"{op}: x has shape {x.shape}; reshape it to (N, H, W, C), grey: C = 1")
     if x.shape[0] == 0:
-        raise ValueError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
+        raise InputError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
 
 
 def whole(op, name, value, least=1):
     """An option that counts something."""
     if not isinstance(value, int) or value < least:
-        raise ValueError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}")
+        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}")
     return value
 
 
@@ -22,7 +24,7 @@ def padding(op, pad):
     """`pad` on every side, or (above, below, left, right)."""
     sides = pad if isinstance(pad, tuple) else (pad,) * 4
     if len(sides) != 4:
-        raise ValueError(f"{op}: pad is {pad!r}; give one number or (above, below, left, right)")
+        raise InputError(f"{op}: pad is {pad!r}; give one number or (above, below, left, right)")
     return tuple(whole(op, "pad", side, least=0) for side in sides)
 
 
@@ -30,7 +32,7 @@ def output_size(op, image, window, stride, pad=(0, 0, 0, 0)):
     """Rows and columns of window positions that fit into the padded image, counted in full."""
     h, w = image[0] + pad[0] + pad[1], image[1] + pad[2] + pad[3]
     if window[0] > h or window[1] > w:
-        raise ValueError(f"{op}: a window of {window[0]}x{window[1]} does not fit into an image of "
+        raise InputError(f"{op}: a window of {window[0]}x{window[1]} does not fit into an image of "
                          f"{h}x{w} (with padding); use a smaller window or more padding")
     return (h - window[0]) // stride + 1, (w - window[1]) // stride + 1
 

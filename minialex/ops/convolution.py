@@ -1,5 +1,6 @@
 """Convolution as a matrix product over the patches of a few images at a time (im2col)."""
 
+from ..errors import InputError
 from ..tensor import op
 from .common import check_images, output_size, padding, whole
 
@@ -62,14 +63,14 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
 def _check(x, w, b, groups):
     check_images("conv2d", x)
     if w.ndim != 4:
-        raise ValueError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
+        raise InputError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
     whole("conv2d", "groups", groups)
     c, cg, o = x.shape[3], w.shape[2], w.shape[3]
     if c != cg * groups:
-        raise ValueError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "
+        raise InputError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "
                          f"{cg} x groups = {cg * groups}; w must be (KH, KW, {c} / groups, O)")
     if o % groups:
-        raise ValueError(f"conv2d: w {w.shape} has {o} kernels, which groups={groups} does not "
+        raise InputError(f"conv2d: w {w.shape} has {o} kernels, which groups={groups} does not "
                          "divide; the number of kernels must be a multiple of groups")
     if b is not None and b.shape != (o,):
-        raise ValueError(f"conv2d: b has shape {b.shape}; it must be ({o},) for w {w.shape}")
+        raise InputError(f"conv2d: b has shape {b.shape}; it must be ({o},) for w {w.shape}")

@@ -1,5 +1,6 @@
 """Dropout by a given mask: the random numbers are drawn by whoever calls (nn.Dropout)."""
 
+from ..errors import InputError
 from ..tensor import op
 
 __all__ = ["dropout"]
@@ -13,5 +14,5 @@ def dropout(xp, x, mask):
     Paper: section 4.2.  Built in chapter 06.
     """
     if mask.shape != x.shape or mask.dtype != bool:
-        raise ValueError(f"dropout: mask is {mask.dtype} {mask.shape}; x needs bool {x.shape}")
+        raise InputError(f"dropout: mask is {mask.dtype} {mask.shape}; x needs bool {x.shape}")
     return x * mask, lambda gy: (gy * mask, None)

@@ -1,5 +1,6 @@
 """Matrix products: the fully connected layer."""
 
+from ..errors import InputError
 from ..tensor import op
 
 __all__ = ["linear", "matmul"]
@@ -17,7 +18,7 @@ def _product(xp, a, b):
 def matmul(xp, a, b):
     """Matrix product (N, K) @ (K, M) -> (N, M).  Keeps a, b.  Built in chapter 04."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
-        raise ValueError(f"matmul: a is {a.shape}, b is {b.shape}; make them (N, K) and (K, M)")
+        raise InputError(f"matmul: a is {a.shape}, b is {b.shape}; make them (N, K) and (K, M)")
 
     def backward(gy, needs):
         return (_product(xp, gy, b.T) if needs[0] else None,
@@ -34,11 +35,11 @@ def linear(xp, x, w, b=None):
     Paper: section 3.5 (fc6 to fc8).  Built in chapter 04.
     """
     if x.ndim != 2 or x.shape[0] == 0:
-        raise ValueError(f"linear: x has shape {x.shape}; make it (N, in), N > 0, by flatten(x)")
+        raise InputError(f"linear: x has shape {x.shape}; make it (N, in), N > 0, by flatten(x)")
     if w.ndim != 2 or w.shape[0] != x.shape[1]:
-        raise ValueError(f"linear: w is {w.shape}, x is {x.shape}; w must be ({x.shape[1]}, out)")
+        raise InputError(f"linear: w is {w.shape}, x is {x.shape}; w must be ({x.shape[1]}, out)")
     if b is not None and b.shape != w.shape[1:]:
-        raise ValueError(f"linear: b has shape {b.shape}; it must be {w.shape[1:]} for w {w.shape}")
+        raise InputError(f"linear: b has shape {b.shape}; it must be {w.shape[1:]} for w {w.shape}")
     y = _product(xp, x, w)
     if b is not None:
         xp.add(y, b, out=y)

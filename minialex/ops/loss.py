@@ -1,5 +1,6 @@
 """From scores to probabilities, and to one number to make small."""
 
+from ..errors import InputError, InputTypeError
 from ..tensor import HostArray, op
 
 __all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
@@ -47,15 +48,15 @@ def softmax_cross_entropy(xp, logits, labels: HostArray):
 def _check(logits, labels):
     name = "softmax_cross_entropy"
     if logits.ndim != 2 or logits.shape[0] == 0:
-        raise ValueError(f"{name}: logits has shape {logits.shape}; make it (N, classes), N > 0")
+        raise InputError(f"{name}: logits has shape {logits.shape}; make it (N, classes), N > 0")
     n, classes = logits.shape
     got = getattr(labels, "dtype", type(labels).__name__)
     if getattr(got, "kind", "") not in ("i", "u"):
-        raise TypeError(f"{name}: labels are {got}; they must be a NumPy array of integers")
+        raise InputTypeError(f"{name}: labels are {got}; they must be a NumPy array of integers")
     if labels.shape != (n,):
-        raise ValueError(f"{name}: labels has shape {labels.shape}; they must be ({n},)")
+        raise InputError(f"{name}: labels has shape {labels.shape}; they must be ({n},)")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
-        raise ValueError(f"{name}: labels lie in {low} .. {high} but logits {logits.shape} has "
+        raise InputError(f"{name}: labels lie in {low} .. {high} but logits {logits.shape} has "
                          f"classes 0 .. {classes - 1}; check the labels or the last layer")
     return n, classes

@@ -2,6 +2,7 @@
 
 import itertools
 
+from ..errors import InputError
 from ..tensor import op
 
 __all__ = ["concat", "flatten", "reshape", "take_channels", "transpose"]
@@ -14,7 +15,7 @@ def reshape(xp, x, shape: tuple):
     try:
         y = x.reshape(shape)
     except ValueError:
-        raise ValueError(f"reshape: x {before} holds {x.size} numbers, which do not fill the shape "
+        raise InputError(f"reshape: x {before} holds {x.size} numbers, which do not fill the shape "
                          f"{shape}; its sizes must multiply to {x.size}") from None
     return y, lambda gy: gy.reshape(before)
 
@@ -23,7 +24,7 @@ def reshape(xp, x, shape: tuple):
 def flatten(xp, x):
     """One row per image: (N, ...) -> (N, the rest), in the order (H, W, C).  Keeps nothing."""
     if x.ndim < 1 or x.shape[0] == 0:
-        raise ValueError(f"flatten: x has shape {x.shape}; it must be (N, ...) with N at least 1")
+        raise InputError(f"flatten: x has shape {x.shape}; it must be (N, ...) with N at least 1")
     return reshape.on_arrays(xp, x, (x.shape[0], -1))
 
 
@@ -32,7 +33,7 @@ def transpose(xp, x, axes: tuple | None = None):
     """Permute the axes; None reverses them.  Keeps nothing."""
     order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axes)
     if sorted(order) != list(range(x.ndim)):
-        raise ValueError(f"transpose: axes is {axes!r} for x {x.shape}; name each axis once")
+        raise InputError(f"transpose: axes is {axes!r} for x {x.shape}; name each axis once")
     inverse = tuple(order.index(axis) for axis in range(x.ndim))
     return x.transpose(order), lambda gy: gy.transpose(inverse)
 
@@ -45,11 +46,11 @@ def concat(xp, *arrays, axis=-1):
     """
     first = arrays[0]
     if not -first.ndim <= axis < first.ndim:
-        raise ValueError(f"concat: axis is {axis} but input 0 is {first.shape}")
+        raise InputError(f"concat: axis is {axis} but input 0 is {first.shape}")
     axis %= first.ndim
     for index, a in enumerate(arrays):
         if (a.shape[:axis], a.shape[axis + 1 :]) != (first.shape[:axis], first.shape[axis + 1 :]):
-            raise ValueError(f"concat: input {index} is {a.shape} but input 0 is {first.shape}; "
+            raise InputError(f"concat: input {index} is {a.shape} but input 0 is {first.shape}; "
                              f"all sizes but that of axis {axis} must be equal")
     ends = list(itertools.accumulate(a.shape[axis] for a in arrays))
     y = xp.empty((*first.shape[:axis], ends[-1], *first.shape[axis + 1 :]), first.dtype)
@@ -67,7 +68,7 @@ def concat(xp, *arrays, axis=-1):
 def take_channels(xp, x, start: int, stop: int):
     """Channels start .. stop - 1 of (..., C).  Keeps nothing.  Built in chapter 08."""
     if not 0 <= start < stop <= x.shape[-1]:
-        raise ValueError(f"take_channels: start={start}, stop={stop} but x {x.shape} has channels "
+        raise InputError(f"take_channels: start={start}, stop={stop} but x {x.shape} has channels "
                          f"0 .. {x.shape[-1]}; give 0 <= start < stop <= {x.shape[-1]}")
     shape = x.shape
 

@@ -2,6 +2,7 @@
 
 from .. import backend
 from ..backend import Device
+from ..errors import InputTypeError
 from ..tensor import Tensor, record
 
 __all__ = ["transfer"]
@@ -15,7 +16,7 @@ def transfer(x: Tensor, device: str | Device, *, label: str = "") -> Tensor:
     two devices.  Paper: section 3.2 (the columns talk in certain layers).  Built in chapter 08.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"transfer: x is a {type(x).__name__}; wrap it: Tensor(x, '{device}')")
+        raise InputTypeError(f"transfer: x is a {type(x).__name__}; wrap it: Tensor(x, '{device}')")
     source, destination = x.device, backend.device(device)
     if source is destination:
         return x

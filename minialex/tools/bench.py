@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import backend, nn, ops, optim
+from ..errors import InputError
 from ..tensor import Tensor, no_grad
 from ..training import suggest
 from .setup import build, choose_devices
@@ -38,7 +39,7 @@ def bench(options: argparse.Namespace) -> int:
     """Measure the machine, the layers one by one, and the whole step."""
     for name in ("batch", "steps"):
         if getattr(options, name) < 1:
-            raise ValueError(f"--{name} {getattr(options, name)}: give at least 1")
+            raise InputError(f"--{name} {getattr(options, name)}: give at least 1")
     if options.threads is not None:
         backend.set_threads(options.threads)
     devices, why = choose_devices(options.devices)

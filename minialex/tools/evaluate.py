@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from .. import backend
 from ..datasets import ImageSet, batches
+from ..errors import FileError, InputError
 from ..training import Classifier, Evaluation, evaluate
 from ..training.evaluate import has_top5
 from . import plots
@@ -34,7 +35,7 @@ VIEWS = 10
 def evaluate_run(options: argparse.Namespace) -> int:
     """Print errors and the classes that are hard, and write the confusion matrix."""
     if options.batch < 1:
-        raise ValueError(f"--batch {options.batch}: give a whole number of at least 1")
+        raise InputError(f"--batch {options.batch}: give a whole number of at least 1")
     if options.threads is not None:
         backend.set_threads(options.threads)
     wanted, why = choose_devices(options.devices)
@@ -72,15 +73,15 @@ def _images(options: argparse.Namespace, classifier: Classifier) -> tuple[ImageS
     splits = _splits(data)
     split = options.split or list(splits)[-1]
     if split not in splits:
-        raise ValueError(f"--split {split}: {name} has {' and '.join(splits)} only")
+        raise InputError(f"--split {split}: {name} has {' and '.join(splits)} only")
     images = splits[split]
     theirs, ours = list(images.classes), list(classifier.classes)
     if theirs != ours:
-        raise ValueError(f"--data {name}: its classes ({_difference(theirs, ours)}) are not those "
+        raise InputError(f"--data {name}: its classes ({_difference(theirs, ours)}) are not those "
                          f"of the run ({_difference(ours, theirs)}); give the data of the run, or "
                          "pictures in folders of the same names")
     if images.shape != classifier.preparation.mean.shape:
-        raise ValueError(f"--data {name}: images of shape {images.shape} came, the network of "
+        raise InputError(f"--data {name}: images of shape {images.shape} came, the network of "
                          f"{options.folder} needs {classifier.preparation.mean.shape}; give data "
                          "of the kind that it was trained on")
     return images, split
@@ -105,8 +106,8 @@ def _writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"minialex")
     except OSError as error:
-        raise OSError(f"{folder} cannot be written ({error.strerror}); "
-                      "choose another --out") from None
+        raise FileError(f"{folder} cannot be written ({error.strerror}); "
+                        "choose another --out") from None
     return folder
 
 

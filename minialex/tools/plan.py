@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..errors import InputError
+
 __all__ = ["MODELS", "SCHEMES", "Cost", "Machine", "Network", "best", "cost", "hours", "needed",
            "plan", "speed_up"]
 
@@ -184,11 +186,11 @@ def plan(options: argparse.Namespace) -> int:
     """Print what the options ask for."""
     for name in ("link", "flops", "images"):
         if not 0 < getattr(options, name) < float("inf"):
-            raise ValueError(f"--{name} {getattr(options, name)}: give a number above 0")
+            raise InputError(f"--{name} {getattr(options, name)}: give a number above 0")
     if not 0 <= options.latency < float("inf"):
-        raise ValueError(f"--latency {options.latency}: give seconds, 0 or more")
+        raise InputError(f"--latency {options.latency}: give seconds, 0 or more")
     if options.batch is not None and options.batch < max(options.workers):
-        raise ValueError(f"--batch {options.batch}: give at least one image to each of "
+        raise InputError(f"--batch {options.batch}: give at least one image to each of "
                          f"{max(options.workers):,} workers")
     net = MODELS[options.model]
     machine = Machine(options.flops, options.link, options.latency, options.images,

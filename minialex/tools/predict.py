@@ -15,6 +15,7 @@ import numpy as np
 from .. import backend
 from ..datasets import DataError
 from ..datasets.image_folder import SUFFIXES
+from ..errors import InputError
 from ..training import Classifier
 from .setup import choose_devices
 from .text import bar, columns, cut, say, shows_blocks
@@ -28,7 +29,7 @@ WIDTH, NAMES = 80, 32  # columns of the answers, and of the names of classes, at
 def predict(options: argparse.Namespace) -> int:
     """Print the best guesses for each picture. Exit code 2 if one of them could not be read."""
     if options.top < 1:
-        raise ValueError(f"--top {options.top}: give a whole number of at least 1")
+        raise InputError(f"--top {options.top}: give a whole number of at least 1")
     if options.threads is not None:
         backend.set_threads(options.threads)
     classifier = Classifier.load(options.folder, choose_devices(options.devices)[0])

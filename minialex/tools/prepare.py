@@ -17,6 +17,7 @@ from ..datasets.imagenet import imagenet_source, is_imagenet
 from ..datasets.pack import Shard, begun, finish, missing, pack, plan
 from ..datasets.prepared import is_prepared
 from ..datasets.source import Source, folder_source
+from ..errors import InputError
 
 __all__ = ["data_prepare"]
 
@@ -26,13 +27,13 @@ def data_prepare(options: argparse.Namespace) -> int:
     _check(options)
     root = Path(options.source)
     if root.is_dir() and not os.access(root, os.R_OK | os.X_OK):
-        raise ValueError(f"{root}: cannot be read (no permission to enter this folder); see to it, "
+        raise InputError(f"{root}: cannot be read (no permission to enter this folder); see to it, "
                          "and run the same command again")
     if is_prepared(root):
-        raise ValueError(f"{root}: is a prepared set already; name the folder of its source")
+        raise InputError(f"{root}: is a prepared set already; name the folder of its source")
     folder = Path(options.out or f"{root.resolve()}-prepared")
     if root.resolve() in (folder.resolve(), *folder.resolve().parents):
-        raise ValueError(f"--out {folder}: lies in the source itself; choose a folder outside")
+        raise InputError(f"--out {folder}: lies in the source itself; choose a folder outside")
     print(f"source    {root}", flush=True)  # to list a tar on a slow disk takes minutes
     try:
         if not is_imagenet(root):
@@ -40,7 +41,7 @@ def data_prepare(options: argparse.Namespace) -> int:
         elif options.split is None:
             source = imagenet_source(root)
         else:
-            raise ValueError("--split: ImageNet has splits of its own; leave it out")
+            raise InputError("--split: ImageNet has splits of its own; leave it out")
         shards = plan(source)
         counts = ", ".join(f"{len(files):,} {split}" for split, files in source.splits.items())
         for line in (f"{counts} files in {len(source.classes):,} classes", *source.remarks):
@@ -98,4 +99,4 @@ def _check(options: argparse.Namespace) -> None:
     for name, least, most in (("side", 8, 4096), ("quality", 1, 100), ("threads", 1, 1024)):
         value = getattr(options, name)
         if value is not None and not least <= value <= most:
-            raise ValueError(f"--{name} {value}: give a whole number from {least} to {most}")
+            raise InputError(f"--{name} {value}: give a whole number from {least} to {most}")

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from .. import backend, nn, ops, optim
 from ..datasets import Batch, ColourNoise, ImageSet, Preparation, batches
+from ..errors import FileError, InputError
 from ..tensor import no_grad
 from ..training import (
     DivergedError,
@@ -91,7 +92,7 @@ class Run:
                 raise CheckpointError(f"{error}; or the classes are not those of the run: give its "
                                       "data with --data") from None
         if self.progress["data"] != data:
-            raise ValueError(f"--resume {self.folder}: these are not the training images of that "
+            raise InputError(f"--resume {self.folder}: these are not the training images of that "
                              "run, or some were added or removed; give the same with --data")
         for name, done in (LOG, self.progress["epoch"] - 1), (STEPS, self.progress["steps"]):
             with replacing(self.folder / name) as file:
@@ -255,8 +256,8 @@ class Run:
             with open(path, "ab") as file:
                 yield file
         except OSError as error:
-            raise OSError(f"{path} cannot be written ({error.strerror or error}); make room on "
-                          "the disk") from None
+            raise FileError(f"{path} cannot be written ({error.strerror or error}); make room on "
+                            "the disk") from None
 
     def finish(self, devices: tuple[str, ...]) -> None:
         """Weights, pictures and summary; all ranks have the whole network here."""

@@ -24,6 +24,7 @@ from ..datasets.fashion_mnist import CLASSES as CLOTHES
 from ..datasets.mnist import CLASSES as DIGITS
 from ..datasets.prepared import ABOUT
 from ..datasets.source import SPLITS, split_folders
+from ..errors import InputError
 from ..training.classifier import build
 
 __all__ = ["Data", "build", "choose_devices", "data_of_run", "load_data"]
@@ -42,7 +43,7 @@ def choose_devices(wanted: str | None) -> tuple[tuple[str, ...], str]:
     if wanted:
         names = [backend.device(name.strip()).name for name in wanted.split(",")]
         if len(names) > 2:
-            raise ValueError(f"--devices {wanted}: there are two columns; name one or two devices")
+            raise InputError(f"--devices {wanted}: there are two columns; name one or two devices")
         return (names[0], names[-1]), "as you asked"
     gpus = [name for name in backend.available() if name.startswith("gpu")]
     if len(gpus) >= 2:
@@ -78,7 +79,7 @@ def data_of_run(name: str, model: str, data_dir: str | None = None) -> Data:
     try:
         return load_data(name, model, data_dir)
     except ValueError as error:
-        raise ValueError(f"{error}. That is the data of the run, seen from the folder in which it "
+        raise InputError(f"{error}. That is the data of the run, seen from the folder in which it "
                          "was started; if it lies elsewhere, give --data") from None
 
 
@@ -97,7 +98,7 @@ def load_data(name: str, model: str, data_dir: str | None = None) -> Data:
     _check_sizes(name, model, *train.shape[1:])
     others = [split for split in ("val", "test") if split in splits]
     if not others:
-        raise ValueError(f"--data {name}: there is neither val nor test, with folders of classes, "
+        raise InputError(f"--data {name}: there is neither val nor test, with folders of classes, "
                          "beside train; put some pictures of each class there, to see how well the "
                          "others are learnt")
     return Data(train, splits[others[0]], splits[others[-1]], others[0])
@@ -115,7 +116,7 @@ def _downloaded(name: str, data_dir: str | None) -> Path:
     folder = find_set(known, data_dir)
     if folder is None:
         place = f" --data-dir {data_dir}" if data_dir else ""
-        raise ValueError(f"--data {name}: this set is not here yet; bring it with: "
+        raise InputError(f"--data {name}: this set is not here yet; bring it with: "
                          f"minialex data get {known}{place}")
     return folder
 
@@ -123,7 +124,7 @@ def _downloaded(name: str, data_dir: str | None) -> Path:
 def _pictures(root: Path, side: int) -> dict[str, ImageSet]:
     """The splits of a prepared folder, or of one of pictures, which are read with `side` pixels."""
     if not root.is_dir():
-        raise ValueError(f"--data {root}: no data set of minialex, and no folder; use one of "
+        raise InputError(f"--data {root}: no data set of minialex, and no folder; use one of "
                          f"{', '.join({**ARRAYS, **CATALOGUE})}, or a folder of train/CLASS/*.jpg")
     if (root / ABOUT).is_file():
         return {split: prepared(root, split) for split in SPLITS
@@ -134,13 +135,13 @@ def _pictures(root: Path, side: int) -> dict[str, ImageSet]:
 
 def _check_sizes(name: str, model: str, side: int, channels: int) -> None:
     if model == "alexnet" and side < 224:
-        raise ValueError("--model alexnet needs photographs of at least 227 pixels, and the "
+        raise InputError("--model alexnet needs photographs of at least 227 pixels, and the "
                          f"images of {name} have {side}: train --model alexnet-small, or give "
                          "--data FOLDER")
     if model == "lenet5" and channels != 1:
-        raise ValueError(f"--model lenet5 sees grey images only, and those of {name} are in "
+        raise InputError(f"--model lenet5 sees grey images only, and those of {name} are in "
                          "colour: use --data fashion-mnist")
     if model != "alexnet" and side > 2 * 28:
-        raise ValueError(f"--model {model} sees 28x28 pixels, and the images of {name} have "
+        raise InputError(f"--model {model} sees 28x28 pixels, and the images of {name} have "
                          f"{side}: train --model alexnet, or make them smaller: minialex data "
                          "prepare --side 32")

@@ -17,7 +17,8 @@ import numpy as np
 
 from .. import __version__, backend, nn
 from ..datasets import ImageSet
-from ..datasets.files import LOCK, locked
+from ..errors import FileError, InputError
+from ..files import LOCK, locked
 from ..training import Recipe, change, explain, suggest
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import Communicator, connect, started_by_mpi
@@ -41,7 +42,7 @@ def train(options: argparse.Namespace) -> int:
     if options.parallel:
         group = connect()
     elif started_by_mpi() > 1:
-        raise ValueError(f"{started_by_mpi()} processes were started, which would all write to one "
+        raise InputError(f"{started_by_mpi()} processes were started, which would all write to one "
                          "folder; share the work out among them: --parallel data")
     with group.together():
         return _train(options, group)
@@ -109,7 +110,7 @@ def _to_the_end(run: Run, devices: tuple[str, ...]) -> int:
     except BrokenPipeError:  # whoever reads what is printed has seen enough
         raise
     except OSError as error:
-        raise OSError(f"{error}; then go on with: {go_on}") from None
+        raise FileError(f"{error}; then go on with: {go_on}") from None
     except KeyboardInterrupt:
         print(f"\nGo on from the last checkpoint with:\n  {go_on}", flush=True)
         raise
@@ -124,20 +125,20 @@ def _check(options: argparse.Namespace) -> None:
     for name, least in (("epochs", 1), ("steps", 1), ("batch", 1), ("patience", 0), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and value < least:
-            raise ValueError(f"--{name} {value}: give a whole number of at least {least}")
+            raise InputError(f"--{name} {value}: give a whole number of at least {least}")
     if options.lr is not None and not 0 < options.lr < math.inf:
-        raise ValueError(f"--lr {options.lr}: the rate must be a number more than 0")
+        raise InputError(f"--lr {options.lr}: the rate must be a number more than 0")
     if options.width is not None and not 0 < options.width <= WIDEST:
-        raise ValueError(f"--width {options.width}: give a share of the paper's kernels, more than "
+        raise InputError(f"--width {options.width}: give a share of the paper's kernels, more than "
                          f"0 and at most {WIDEST}")
     if options.mirror is not None and not 0 <= options.mirror <= 1:
-        raise ValueError(f"--mirror {options.mirror}: a chance lies between 0 and 1")
+        raise InputError(f"--mirror {options.mirror}: a chance lies between 0 and 1")
     if options.image_size is not None and options.model != "alexnet":
-        raise ValueError(f"--image-size {options.image_size} is for --model alexnet; "
+        raise InputError(f"--image-size {options.image_size} is for --model alexnet; "
                          f"{options.model} sees 28x28 pixels")
     for name in ("init", "width"):
         if options.model == "lenet5" and getattr(options, name) is not None:
-            raise ValueError(f"--{name} is for AlexNet; --model lenet5 is always the same network")
+            raise InputError(f"--{name} is for AlexNet; --model lenet5 is always the same network")
 
 
 def _check_ranks(options: argparse.Namespace, data: Data, recipe: Recipe,
@@ -152,7 +153,7 @@ def _check_ranks(options: argparse.Namespace, data: Data, recipe: Recipe,
         "labels, as checksum,": [zlib.crc32(images.labels) for images in data[:3]],
         "pictures, as checksum of some,": zlib.crc32(data.train.read(some))})
     if recipe.batch < group.size:
-        raise ValueError(f"a batch of {recipe.batch} images came for {group.size} ranks; give each "
+        raise InputError(f"a batch of {recipe.batch} images came for {group.size} ranks; give each "
                          "at least one, or start fewer")
 
 
@@ -177,7 +178,7 @@ def _settings_of(folder: Path, options: argparse.Namespace) -> argparse.Namespac
     new = [f"--{name.replace('_', '-')}" for name, value in vars(options).items()
            if name not in CHANGEABLE and value is not None and value is not False]
     if new:
-        raise ValueError(f"--resume {folder} goes on with the settings of that run; leave out "
+        raise InputError(f"--resume {folder} goes on with the settings of that run; leave out "
                          f"{', '.join(new)}, or start a new run without --resume")
     path = folder / "config.json"
     try:
@@ -187,7 +188,7 @@ def _settings_of(folder: Path, options: argparse.Namespace) -> argparse.Namespac
         settings["devices"] = ",".join(config["devices"])
         recipe = Recipe(**{**config["recipe"], "falls": tuple(config["recipe"]["falls"])})
         if settings["model"] not in MODELS:
-            raise ValueError(f"{settings['model']!r} is no model of minialex")
+            raise InputError(f"{settings['model']!r} is no model of minialex")
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         if isinstance(error, KeyError):
@@ -215,18 +216,18 @@ def _open_folder(options: argparse.Namespace, data: Data, net: nn.Module) -> Pat
         # A run that was killed while it wrote its config.json has left no more than these.
         if not options.resume and any(path.suffix != ".part" and path.name != LOCK
                                       for path in folder.iterdir()):
-            raise ValueError(f"{folder} is not empty; choose another --out, or go on with that "
+            raise InputError(f"{folder} is not empty; choose another --out, or go on with that "
                              f"run: minialex train --resume {folder}")
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"minialex")
     except OSError as error:
-        raise OSError(f"{folder} cannot be written ({error.strerror}); {elsewhere}") from None
+        raise FileError(f"{folder} cannot be written ({error.strerror}); {elsewhere}") from None
     # Two checkpoints of weights and velocities, the best one, one that is being written; the
     # weights, and a few pictures. A resumed run has some of it already.
     there = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     needed = 9 * sum(p.data.nbytes for p in net.parameters()) + 10 * 2**20 - there
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise OSError(f"{folder}: {free / 2**20:,.0f} MiB are free on this disk, a run needs "
-                      f"{needed / 2**20:,.0f} MiB; make room, or {elsewhere}")
+        raise FileError(f"{folder}: {free / 2**20:,.0f} MiB are free on this disk, a run needs "
+                        f"{needed / 2**20:,.0f} MiB; make room, or {elsewhere}")
     return folder

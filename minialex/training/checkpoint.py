@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.files import replacing
+from ..errors import InputError
+from ..files import replacing
 from ..nn import Module
 from ..optim import SGD
 
@@ -24,7 +25,7 @@ KEPT = 2  # newest checkpoints of a run that stay on the disk
 BEST = "best.safetensors"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint that is missing, damaged, or of another network."""
 
 
@@ -52,7 +53,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         checksum = about.pop("crc32", None)  # older files have none
         if checksum not in (None, _checksum(arrays, about)):
-            raise ValueError("wrong checksum")
+            raise InputError("wrong checksum")
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged, or not written by minialex ({error}); "
                               "use another checkpoint, or train again") from None
@@ -85,10 +86,10 @@ def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD) -
     try:
         missing = {"lr", "progress", "random"} - about.keys()
         if missing:
-            raise ValueError(f"no {', '.join(sorted(missing))} in it: weights without their run")
+            raise InputError(f"no {', '.join(sorted(missing))} in it: weights without their run")
         generators = _generators(net)
         if generators.keys() != about["random"].keys():
-            raise ValueError(f"random states of {', '.join(about['random']) or 'no layer'} in it, "
+            raise InputError(f"random states of {', '.join(about['random']) or 'no layer'} in it, "
                              f"here {', '.join(generators) or 'no layer'} needs one")
         # The velocities first: they are fewer where a part of the net is not trained.
         for prefix, owner in (("velocity/", optimizer), ("weight/", net)):

@@ -13,6 +13,7 @@ import numpy as np
 from .. import backend, models, nn
 from ..backend import Device
 from ..datasets import DataError, Preparation, read_image
+from ..errors import InputError
 from .checkpoint import CheckpointError, load_arrays
 from .evaluate import log_probabilities
 from .recipe import Recipe
@@ -55,7 +56,7 @@ class Classifier:
             devices = [devices]
         devices = devices or [backend.default()]
         if len(devices) > 2:
-            raise ValueError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
+            raise InputError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
                              "each of two columns")
         try:
             arrays, config = load_arrays(path)

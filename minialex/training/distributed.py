@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, Device
+from ..errors import InputError
 
 __all__ = ["Communicator", "CudaCommunicator", "MpiCommunicator", "NcclCommunicator", "RankError",
            "connect", "share", "started_by_mpi"]
@@ -32,7 +33,7 @@ PATIENCE = 40.0  # seconds that a rank waits for its own data
 Wait = Callable[[], Any]  # waits until what was begun is done, and gives its result
 
 
-class RankError(ValueError):
+class RankError(InputError):
     """What went wrong on one rank, and ends all of them."""
 
 
@@ -97,7 +98,7 @@ class Communicator:
         for rank, other in enumerate(others, 1):
             for name, value in first.items():
                 if other.get(name) != value:
-                    raise ValueError(f"rank {rank} has {name} {other.get(name)}, but rank 0 has "
+                    raise InputError(f"rank {rank} has {name} {other.get(name)}, but rank 0 has "
                                      f"{value}; all ranks need the same")
 
     def patient(self, feed: Iterable[Any]) -> Iterator[Any]:
@@ -121,7 +122,7 @@ class MpiCommunicator(Communicator):
         try:
             from mpi4py import MPI  # starts MPI
         except (ImportError, RuntimeError) as error:
-            raise ValueError(f"MPI cannot be used ({error}); "
+            raise InputError(f"MPI cannot be used ({error}); "
                              "pip install 'minialex[mpi]'") from None
         self.mpi, self.world = MPI, MPI.COMM_WORLD
         self.rank, self.size = self.world.rank, self.world.size
@@ -283,10 +284,10 @@ def connect(wire: str = "mpi") -> Communicator:
     """
     group = WIRES[wire]()
     if group.size == 1:
-        raise ValueError("--parallel came, but this process is the only one that MPI knows of; "
+        raise InputError("--parallel came, but this process is the only one that MPI knows of; "
                          f"start it as {START}, with the mpiexec of the MPI library in use "
                          f"({group.mpi.Get_library_version().split(',')[0]})")
     if "mpi4py.run" not in sys.modules:
-        raise ValueError("--parallel came without -m mpi4py, so that an error on one rank would "
+        raise InputError("--parallel came without -m mpi4py, so that an error on one rank would "
                          f"leave the others waiting; start it as {START}")
     return group

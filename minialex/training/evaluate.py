@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import ops
 from ..datasets import Batch
+from ..errors import InputError
 from ..nn import Module
 from ..tensor import no_grad
 
@@ -40,7 +41,7 @@ def evaluate(net: Module, batches: Iterable[Batch],
         if confusion is not None:
             np.add.at(confusion, (labels, first_guesses(logs, labels)), 1)
     if not found:
-        raise ValueError("evaluate: no batches came; give at least one")
+        raise InputError("evaluate: no batches came; give at least one")
     rank = np.concatenate(found)
     return Evaluation(float((rank >= 1).mean()), float((rank >= 5).mean()), loss / len(rank),
                       len(rank))

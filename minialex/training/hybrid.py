@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import nn, ops
 from ..backend import Array
+from ..errors import InputError
 from ..models import AlexNet
 from ..models.alexnet import exchange
 from ..optim import SGD
@@ -79,7 +80,7 @@ class Hybrid(DataParallel):
 
     def __init__(self, net: nn.Module, optimizer: SGD, group: Communicator, **options: Any) -> None:
         if not isinstance(net, AlexNet):
-            raise ValueError("--parallel hybrid is for AlexNet, whose fully connected layers are "
+            raise InputError("--parallel hybrid is for AlexNet, whose fully connected layers are "
                              "large; use --parallel data")
         self.units = {name: p.shape[-1] for name, p in net.named_parameters().items()
                       if name.rpartition(".")[0].endswith(("fc6", "fc7", "fc8"))}

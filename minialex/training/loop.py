@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import ops
 from ..datasets import Batch
+from ..errors import MinialexError
 from ..nn import Module
 from ..optim import SGD
 from ..tensor import Tensor, no_grad
@@ -17,7 +18,7 @@ from ..tensor import Tensor, no_grad
 __all__ = ["DivergedError", "Step", "first_bad_layer", "train_steps"]
 
 
-class DivergedError(ArithmeticError):
+class DivergedError(MinialexError, ArithmeticError):
     """The loss is no longer a finite number."""
 
 

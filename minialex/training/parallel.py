@@ -19,6 +19,7 @@ import numpy as np
 from .. import nn, ops
 from ..backend import Array
 from ..datasets import Batch, ImageSet
+from ..errors import UsageError
 from ..optim import SGD
 from ..tensor import Tensor, record
 from .distributed import Communicator, Wait, share
@@ -225,8 +226,8 @@ class _Bucket:
         """Wait for the sum; the gradients are then those of all ranks together."""
         if self.wait is None or any(p.grad is not gradient for p, gradient in
                                     zip(self.parameters, self.gradients, strict=True)):
-            raise RuntimeError(f"{', '.join(p.name for p in self.parameters)}: each must be used "
-                               "once in a step, so that its gradient is final when it is there")
+            raise UsageError(f"{', '.join(p.name for p in self.parameters)}: each must be used "
+                             "once in a step, so that its gradient is final when it is there")
         self.wait()
         self.wait = None
         for p, place in zip(self.parameters, self.places, strict=True):

@@ -6,6 +6,8 @@ import textwrap
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..errors import InputError
+
 __all__ = ["Recipe", "change", "explain", "suggest"]
 
 FEW = 100_000  # images: below, an epoch is so few steps that ImageNet's numbers do not fit
@@ -133,7 +135,7 @@ def suggest(model: str, images: int, name: str = "run145",
     name: "run145" (what the authors ran) or "paper" (what they printed); data: name of the images.
     """
     if name not in ("paper", "run145"):
-        raise ValueError(f"suggest: no recipe {name!r}; use 'paper' or 'run145'")
+        raise InputError(f"suggest: no recipe {name!r}; use 'paper' or 'run145'")
     settings = _PAPER if name == "paper" else _RUN145
     if model == "alexnet" and images < FEW:
         settings = settings | _FEW | (_FEW_RUN145 if name == "run145" else {})

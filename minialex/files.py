@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import DataError
+from .errors import FileError
 
 __all__ = ["LOCK", "locked", "replacing"]
 
@@ -27,8 +27,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(f"{path} cannot be written ({error.strerror or error}), and is as it was "
-                      "before; make room on the disk, or choose another folder") from None
+        raise FileError(f"{path} cannot be written ({error.strerror or error}), and is as it was "
+                        "before; make room on the disk, or choose another folder") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -39,7 +39,7 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     """Hold the lock file `path`: a second process would undo what the first has half done.
 
     It is free again when its process ends, however that ends. Its folder is made if need be.
-    Raises DataError if another process holds it; and if it cannot be written, with the `remedy`.
+    Raises FileError if another process holds it; and if it cannot be written, with the `remedy`.
     """
     from filelock import FileLock, Timeout
 
@@ -48,10 +48,10 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise DataError(f"another minialex is at work here (it holds {path}); wait until it is "
+        raise FileError(f"another minialex is at work here (it holds {path}); wait until it is "
                         "done, then run the same command again") from None
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror or error}); "
+        raise FileError(f"{folder}: cannot be written ({error.strerror or error}); "
                         f"{remedy}") from error
     try:
         yield

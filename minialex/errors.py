@@ -1,0 +1,32 @@
+"""Errors that are the user's to mend: one base class, beside the built-in ones that Python has.
+
+Each message is one line: what came, what is needed, and the remedy. Whatever raises anything else
+has met a fault of minialex itself.
+"""
+
+__all__ = ["FileError", "InputError", "InputTypeError", "MinialexError", "UnknownNameError",
+           "UsageError"]
+
+
+class MinialexError(Exception):
+    """Something that whoever calls can mend."""
+
+
+class InputError(MinialexError, ValueError):
+    """A value, a shape or a size that does not fit."""
+
+
+class InputTypeError(MinialexError, TypeError):
+    """A value of a type that does not fit."""
+
+
+class UsageError(MinialexError, RuntimeError):
+    """A call that makes no sense at this moment, such as a second backward()."""
+
+
+class UnknownNameError(MinialexError, AttributeError):
+    """A misspelt attribute."""
+
+
+class FileError(MinialexError, OSError):
+    """A file or folder that cannot be read or written, or that another process holds."""
