@@ -28,13 +28,16 @@ class Answers:
         spec.loader.exec_module(self.module)
 
     def __getattr__(self, name):
-        function = getattr(self.module, name)
+        function = getattr(self.module, name, None)
+        if function is None:
+            pytest.fail(f"write {name} in {self.path.name}; there is no such function",
+                        pytrace=False)
 
         def call(*args, **kwargs):
             try:
                 return function(*args, **kwargs)
             except NotImplementedError:
-                pytest.skip(f"write {name} in {self.path}")
+                pytest.skip(f"write {name} in {self.path.name}")
 
         return call
 
