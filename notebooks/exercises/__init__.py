@@ -90,9 +90,11 @@ class _Found:
 def _reason(trouble):
     """What a test said, or where the answer raised an error."""
     crash = getattr(trouble, "reprcrash", None)
-    if crash is None:  # pytest.fail: the test says it in its own words
+    if crash is None:
         return str(trouble).strip()
     message = crash.message.splitlines()[0]
+    if message.startswith("Failed: "):  # the test says it in its own words
+        return crash.message.removeprefix("Failed: ")
     here = Path(crash.path)
     return message if here.parent == TESTS else f"{message} ({here.name}, line {crash.lineno})"
 
