@@ -644,7 +644,7 @@ COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda pair: pickle.loads(pickle.
 def test_copy_of_network_and_optimizer_goes_on_by_itself(copied, device, rng):
     """With the same masks, rates and velocities; and the two know nothing of each other."""
     net = Net(device)
-    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    optimizer = optim.SGD(net.parameters(), lr=0.001)
     x = Tensor(rng.standard_normal((5, 2), np.float32), device)
     trained(net, optimizer, x)
     other, its_optimizer = copied((net, optimizer))
