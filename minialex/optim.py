@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .tensor import Tensor, load
+from .tensor import Tensor, load, mark_changed
 
 __all__ = ["SGD"]
 
@@ -63,6 +63,7 @@ class SGD:
                 with p.device:
                     self._update(p.device.xp, p.data, self.velocities[name].data, p.grad.data,
                                  lr, decay)
+                mark_changed(p)
 
     def _update(self, xp: Any, w: Any, v: Any, g: Any, lr: float, decay: float) -> None:
         """In place, a few thousand numbers at a time so that each is fetched from memory once."""

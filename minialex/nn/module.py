@@ -74,7 +74,7 @@ class Module(metaclass=_Finished):
         """Every parameter by its path, in the order of assignment; a shared one once."""
         named: dict[str, Parameter] = {}
         for path, value in _walk(self, ""):
-            if isinstance(value, Parameter) and value not in named.values():
+            if isinstance(value, Parameter) and all(value is not p for p in named.values()):
                 named[path], value.name = value, path
         return named
 

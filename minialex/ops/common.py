@@ -1,5 +1,7 @@
 """What several ops share: checks of their inputs, output sizes, and work in slices."""
 
+import operator
+
 from ..errors import InputError
 
 __all__ = ["check_images", "each_item", "output_size", "padding", "whole"]
@@ -13,11 +15,17 @@ def check_images(op, x):
         raise InputError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
 
 
-def whole(op, name, value, least=1):
-    """An option that counts something."""
-    if not isinstance(value, int) or value < least:
-        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}")
-    return value
+def whole(op, name, value, least=1, most=None):
+    """An option that counts something, as an int; NumPy's integers will do."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number <= (number if most is None else most):
+        limit = "" if most is None else f" and at most {most}"
+        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}"
+                         f"{limit}")
+    return number
 
 
 def padding(op, pad):

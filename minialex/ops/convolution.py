@@ -1,13 +1,13 @@
 """Convolution as a matrix product over the patches of a few images at a time (im2col)."""
 
 from ..errors import InputError
-from ..tensor import op
+from ..operation import op
 from .common import check_images, output_size, padding, whole
 
 __all__ = ["conv2d"]
 
 
-@op
+@op(needs=True)
 def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     """Slide the kernels w over the images x (cross-correlation, as everybody calls convolution).
 

@@ -1,7 +1,7 @@
 """Local response normalisation: neighbouring channels compete."""
 
 from ..errors import InputError
-from ..tensor import op
+from ..operation import op
 from .common import check_images, whole
 
 __all__ = ["local_response_norm"]
