@@ -137,4 +137,4 @@ def _misfit(function: Callable, named: list[str], inputs: tuple, index: int,
         pair[0].requires_grad, pair[0].dtype.kind == "f", pair[0].dtype == np.float32))
     x, name = next(pair for pair in tensors if pair[0].dtype != kept.dtype)
     return InputTypeError(f"{op}: {name} is {x.dtype} but {other} is {kept.dtype}; nothing is "
-                          f"converted silently: convert {name}, array.astype('{kept.dtype}')")
+                          f"converted silently; give {name} as array.astype('{kept.dtype}')")

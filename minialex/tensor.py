@@ -8,6 +8,7 @@ and frees each node as it goes. Built in chapter 02.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_grad", "changed", "data", "device", "node", "requires_grad")
-    __array_ufunc__ = None  # NumPy leaves `array * tensor` to us
+    __array_priority__ = 1000.0  # NumPy leaves `array * tensor` to us
     __neg__ = __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _operator
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _operator
 
@@ -128,6 +129,9 @@ class Tensor:
 
     def __float__(self) -> float:
         return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else str(self), spec)
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -219,31 +223,14 @@ class Node:
         return gradients
 
 
-def _order(root: Node) -> Iterator[Node]:
-    """Every node that `root` was made from, each after all the nodes that use it."""
-    uses: dict[Node, int] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        uses[node] = uses.get(node, 0) + 1
-        if uses[node] == 1:
-            stack.extend(parent for parent in node.parents if isinstance(parent, Node))
-    ready = [root]
-    while ready:
-        node = ready.pop()
-        parents = node.parents
-        yield node
-        for parent in parents:
-            if isinstance(parent, Node):
-                uses[parent] -= 1
-                if uses[parent] == 0:
-                    ready.append(parent)
-
-
 def _walk_back(root: Node, gradient: Array) -> None:
-    """Carry the gradient from `root` to the leaves, freeing the tape on the way."""
-    pending = {root: gradient}
-    for node in _order(root):
+    """Carry the gradient from `root` to the leaves, freeing the tape on the way.
+
+    What was made last goes first: so a node's turn comes when all that used it have had theirs.
+    """
+    pending, waiting = {root: gradient}, [(-root.made, root)]
+    while waiting:
+        _, node = heapq.heappop(waiting)
         gy = pending.pop(node)
         gradients = node.pull(gy)
         parents, node.parents = node.parents, ()
@@ -267,6 +254,7 @@ def _walk_back(root: Node, gradient: Array) -> None:
                 pending[parent] = _sum(node.device, pending[parent], g)
             else:
                 pending[parent] = g
+                heapq.heappush(waiting, (-parent.made, parent))
 
 
 def _sum(device: Device, a: Array, b: Array) -> Array:

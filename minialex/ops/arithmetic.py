@@ -9,11 +9,11 @@ __all__ = ["add", "div", "exp", "log", "mean", "mul", "neg", "power", "sub", "su
 def _shapes(op, a, b):
     """The shapes of two operands, None for a plain number; they must broadcast."""
     shape_a, shape_b = getattr(a, "shape", None), getattr(b, "shape", None)
-    if shape_a != shape_b and not (shape_a is None or shape_b is None):
-        for m, n in zip(reversed(shape_a), reversed(shape_b), strict=False):
-            if m != n and 1 not in (m, n):
-                raise InputError(f"{op}: a {shape_a} and b {shape_b} do not broadcast; counted "
-                                 "from the last axis, sizes must be equal, or one of them 1")
+    if shape_a != shape_b and None not in (shape_a, shape_b):
+        ends = zip(reversed(shape_a), reversed(shape_b), strict=False)
+        if any(m != n and 1 not in (m, n) for m, n in ends):
+            raise InputError(f"{op}: a {shape_a} and b {shape_b} do not broadcast; counted from "
+                             "the last axis, sizes must be equal, or one of them 1")
     return shape_a, shape_b
 
 

@@ -1,6 +1,7 @@
 """What several ops share: checks of their inputs, output sizes, and work in slices."""
 
-import operator
+import math
+from numbers import Integral
 
 from ..errors import InputError
 
@@ -15,17 +16,12 @@ def check_images(op, x):
         raise InputError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
 
 
-def whole(op, name, value, least=1, most=None):
+def whole(op, name, value, least=1, most=math.inf):
     """An option that counts something, as an int; NumPy's integers will do."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or not least <= number <= (number if most is None else most):
-        limit = "" if most is None else f" and at most {most}"
-        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}"
-                         f"{limit}")
-    return number
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value <= most:
+        limits = f"at least {least}" + (f" and at most {most}" if most < math.inf else "")
+        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, {limits}")
+    return int(value)
 
 
 def padding(op, pad):

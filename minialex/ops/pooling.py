@@ -1,12 +1,14 @@
 """Pooling: one number for each window of the image."""
 
+import math
+
 from ..operation import op
 from .common import check_images, output_size, whole
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
 
-def _prepare(op, x, size, stride, most=None):
+def _prepare(op, x, size, stride, most=math.inf):
     check_images(op, x)
     size, stride = whole(op, "size", size, most=most), whole(op, "stride", stride)
     oh, ow = output_size(op, x.shape[1:3], (size, size), stride)
