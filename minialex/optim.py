@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, InputTypeError
-from .tensor import Tensor, load
+from .tensor import Tensor, load, mark_changed
 
 __all__ = ["SGD"]
 
@@ -77,6 +77,7 @@ class SGD:
                                      f"{p.shape}; drop the gradients, and make a new SGD")
                 with p.device:
                     self._update(p.device.xp, p.data, v.data, p.grad.data, lr, decay)
+                mark_changed(p)
 
     def _update(self, xp: Any, w: Any, v: Any, g: Any, lr: float, decay: float) -> None:
         """In place, a few thousand numbers at a time so that each is fetched from memory once."""
