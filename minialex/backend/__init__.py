@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import functools
 import re
-import threading
 from types import ModuleType
 
 from ._numpy import NumpyDevice, set_threads, threads
-from .device import Array, Device, DeviceError, DeviceMemoryError, record_transfers
+from .device import Array, Device, DeviceError, DeviceMemoryError, here, record_transfers
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "cuda", "default",
            "device", "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
@@ -53,25 +52,15 @@ def why_no_gpu() -> str:
 
 
 def cuda() -> ModuleType:
-    """What knows the GPUs: `findings`, `facts` and `reaches` are for a report about them.
-
-    A function, since it takes half a second to load.
-    """
+    """What knows the GPUs, for a report about them. Loaded on demand: CuPy takes half a second."""
     from . import _cupy
 
     return _cupy
 
 
-class _Default(threading.local):
-    name = "cpu:0"
-
-
-_default = _Default()
-
-
 def default() -> Device:
     """Where new tensors go."""
-    return device(_default.name)
+    return device(here.default)
 
 
 class use:
@@ -83,7 +72,7 @@ class use:
 
     def __init__(self, name: str | Device) -> None:
         self.device = device(name)
-        self._before, _default.name = _default.name, self.device.name
+        self._before, here.default = here.default, self.device.name
 
     def __enter__(self) -> Device:
         return self.device
@@ -92,4 +81,4 @@ class use:
         return f"new tensors go to {self.device}"
 
     def __exit__(self, *error: object) -> None:
-        _default.name = self._before
+        here.default = self._before

@@ -26,6 +26,7 @@ SMALL = 1024
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 # A free block may be so many times too large: a full-size step then takes 1.9 GB instead of 2.0.
 FIT = 4
+POOL = "minialex pool"  # how the names of its threads begin
 SPARE = 2**26  # bytes of free blocks that are always kept: small networks never wait for memory
 
 
@@ -113,12 +114,7 @@ class Pool:
                 raise DeviceMemoryError(
                     f"{self.name}: out of memory allocating {nbytes:,} bytes (in use {self.used:,},"
                     f" limit {self.limit:,}); use a smaller batch, or set_memory_limit(more)")
-            try:
-                memory = _heap.take(nbytes)
-            except MemoryError:
-                raise DeviceMemoryError(
-                    f"{self.name}: this machine has no memory left for {nbytes:,} bytes; use a "
-                    "smaller batch, or end other programs") from None
+            memory = _heap.take(nbytes)
             self.used += nbytes
             self.peak = max(self.peak, self.used)
         return np.asarray(Block(self, memory, shape, dtype))
@@ -142,20 +138,16 @@ class NumpyNamespace(Namespace):
         threads, it works there, since it would wait for itself.
         """
         with _one_blas_thread():
-            alone = len(slices) == 1 or threads() == 1 or _here.in_pool
-            futures = [] if alone else _submit(fn, slices)
+            futures = _submit(fn, slices) if len(slices) > 1 and threads() > 1 else []
             rest = slices[len(futures) :]
             try:
-                futures.reverse()
                 while futures:
-                    yield futures[-1].result()
-                    futures.pop()  # what has been summed is freed
+                    yield futures[0].result()
+                    del futures[0]  # what has been summed is freed
                 for part in rest:
                     yield fn(part)
-            finally:  # after an error nobody works on in arrays that the caller gives up
+            finally:  # after an error, nobody works on in arrays that the caller gives up
                 if futures:
-                    for future in futures:
-                        future.cancel()
                     wait(futures)
 
     def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
@@ -178,33 +170,26 @@ def threads() -> int:
 def set_threads(n: int) -> None:
     """Share the work on a batch among `n` threads."""
     global _threads
-    number = operator.index(n) if hasattr(n, "__index__") else 0
-    if number < 1:
+    if not hasattr(n, "__index__") or operator.index(n) < 1:
         raise InputError(f"set_threads: n is {n!r}; give a whole number of at least 1")
-    _threads = number
-
-
-class _Here(threading.local):
-    in_pool = False  # whether this thread is one of those that share out slices
-
-
-_here = _Here()
+    _threads = operator.index(n)
 
 
 def _submit(fn: Work, slices: list[slice]) -> list[Future]:
     """Hand slices to the threads: all of them, or fewer where no thread will take them."""
     futures: list[Future] = []
-    with contextlib.suppress(RuntimeError):  # none can be started, or Python is shutting down
-        pool = _executor(threads())
-        for part in slices:
-            futures.append(pool.submit(fn, part))
+    if not threading.current_thread().name.startswith(POOL):  # which would wait for itself
+        with contextlib.suppress(RuntimeError):  # none can be started, or Python is shutting down
+            pool = _executor(threads())
+            for part in slices:
+                futures.append(pool.submit(fn, part))
     return futures
 
 
 @functools.cache
 def _executor(n: int) -> ThreadPoolExecutor:
     """A pool whose threads all run: if this machine cannot start them, it shows here."""
-    pool, started = ThreadPoolExecutor(n, "minialex", _enter_pool), threading.Barrier(n)
+    pool, started = ThreadPoolExecutor(n, POOL), threading.Barrier(n)
     try:
         for _ in range(n):
             pool.submit(started.wait)  # each waits for all, so each needs a thread of its own
@@ -212,10 +197,6 @@ def _executor(n: int) -> ThreadPoolExecutor:
         started.abort()
         raise
     return pool
-
-
-def _enter_pool() -> None:
-    _here.in_pool = True
 
 
 @functools.cache
@@ -252,8 +233,8 @@ def _one_blas_thread() -> Iterator[None]:
 
 def _set_blas_threads(n: int | None) -> None:
     """Give every BLAS `n` threads; None: as many as it had."""
-    for set_threads, before in _blas():
-        set_threads(n or before)
+    for set_number, before in _blas():
+        set_number(n or before)
 
 
 def _after_fork() -> None:
@@ -261,16 +242,14 @@ def _after_fork() -> None:
     global _users
     _lock.release()
     _executor.cache_clear()
-    _here.in_pool = False
     if _users:
         _users = 0
         _set_blas_threads(None)
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    # With the lock held, no account is half written when the child gets its copy.
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release,
-                        after_in_child=_after_fork)
+# With the lock held, no account is half written when the child gets its copy. Windows has no fork.
+getattr(os, "register_at_fork", dict)(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_fork)
 
 
 class NumpyDevice(Device):

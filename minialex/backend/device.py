@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError, InputTypeError, MinialexError
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "TransferLog",
-           "host_array", "record_transfers"]
+           "here", "host_array", "record_transfers"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
@@ -114,7 +114,7 @@ class Device:
         if source is self:
             return array
         transfer = Transfer(source.name, self.name, array.nbytes, tuple(array.shape), label)
-        for log in _logs.open:
+        for log in here.logs:
             log.append(transfer)
         if source.kind == self.kind:
             return self._copy(array, source)
@@ -150,14 +150,14 @@ class TransferLog(list[Transfer]):
                           f"{'sum':13} {self.total_bytes:14,}  {len(rows)} transfers"])
 
 
-class _Logs(threading.local):
-    """The logs that a thread has open, the outermost first."""
+class Here(threading.local):
+    """What belongs to each thread: where its new tensors go, and the logs that it has open."""
 
-    def __init__(self) -> None:
-        self.open: list[TransferLog] = []
+    default = "cpu:0"
+    logs: tuple[TransferLog, ...] = ()
 
 
-_logs = _Logs()
+here = Here()
 
 
 @contextlib.contextmanager
@@ -167,8 +167,8 @@ def record_transfers() -> Iterator[TransferLog]:
     It sees those that this thread makes; other threads have logs of their own.
     """
     log = TransferLog()
-    _logs.open.append(log)
+    here.logs += (log,)
     try:
         yield log
     finally:
-        _logs.open = [other for other in _logs.open if other is not log]
+        here.logs = tuple(other for other in here.logs if other is not log)
