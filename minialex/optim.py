@@ -40,6 +40,8 @@ class SGD:
         if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
             raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
                              "'weight_decay'")
+        if not isinstance(parameters, Iterable):
+            raise InputTypeError(f"SGD: got a {type(parameters).__name__}; pass net.parameters()")
         self.parameters: dict[str, Tensor] = {}
         for name, p in (parameters.items() if isinstance(parameters, Mapping) else
                         [(getattr(p, "name", ""), p) for p in parameters]):

@@ -320,6 +320,7 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
 
 def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
     """Set tensors to stored arrays. Names, shapes and types must fit; else nothing is changed."""
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name in sorted(tensors.keys() | arrays.keys()):
         stored, here = (f"{d[name].dtype.name} {d[name].shape}" if name in d else "missing"
                         for d in (arrays, tensors))
