@@ -2,7 +2,7 @@
 
 from ..errors import InputError
 from ..tensor import op
-from .common import check_images, output_size, padding, whole
+from .common import check_images, output_size, padding, sum_over, whole
 
 __all__ = ["conv2d"]
 
@@ -52,7 +52,7 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
                     # The patches have served; their memory takes the gradient of the patches.
                     xp.matmul(rows[:, made], kernels[:, made].T, out=flat)
                     gx[part, :, :, seen] = xp.add_patches(columns, xs.shape, (kh, kw), stride, pad)
-            return gw, rows.sum(axis=0)
+            return gw, sum_over(xp, gy[part], [0, 1, 2]).reshape(o)
 
         gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
         return (gx, gw.reshape(w.shape), gb)[: len(needs)]
