@@ -118,9 +118,9 @@ def mean(xp, x, axis: Axis = None, keepdims: bool = False):
     if x.size == 0:
         raise InputError(f"mean: x has shape {x.shape}; give it at least one number")
     # A power of two is exact, and float64 has room for it: no sum on the way is out of range.
-    scale = 0.5 ** x.size.bit_length()
+    axes, scale = tuple(check_axes("mean", x, axis)), 0.5 ** x.size.bit_length()
     scaled = xp.multiply(x, scale, dtype="float64")
-    total, sum_backward = sum.on_arrays(xp, scaled, axis=axis, keepdims=keepdims)
+    total, sum_backward = sum.on_arrays(xp, scaled, axis=axes, keepdims=keepdims)
     share = total.size / x.size
     y = (total * (share / scale)).astype(x.dtype if x.dtype.kind == "f" else "float64")
     return y, lambda gy: sum_backward(gy * share)

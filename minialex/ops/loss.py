@@ -8,7 +8,7 @@ __all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
 
 
 def _powers(op, xp, x, axis):
-    """For m = max(x): the axes; (x - m) / 2; exp(x - m), none above 1 and one equal to 1; their sum.
+    """The axes, and for m = max(x): (x - m) / 2; exp(x - m), the largest of which is 1; their sum.
 
     By halves, because 1e38 - -3e38 is beyond float32.
     """
