@@ -2,6 +2,7 @@
 
 from ..errors import InputError
 from ..operation import op
+from .common import sum_wide
 
 __all__ = ["linear", "matmul"]
 
@@ -47,6 +48,6 @@ def linear(xp, x, w, b=None):
     def backward(gy, needs):
         gx = _product(xp, gy, w.T) if needs[0] else None
         gw = _product(xp, x.T, gy) if needs[1] else None
-        return (gx, gw, gy.sum(axis=0))[: len(needs)]
+        return (gx, gw, sum_wide(gy, (0,)).reshape(-1))[: len(needs)]
 
     return y, backward
