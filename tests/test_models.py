@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import inspect
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -402,13 +404,85 @@ def test_images_of_another_shape(devices, make, shape):
     ({"devices": ("cpu:0", "tpu:1")}, r"unknown device 'tpu:1'"),
     ({"image_size": 18}, r"AlexNet: image_size is 18; .*poolings need 19"),
     ({"init": "xavier"}, r"AlexNet: init is 'xavier'; use 'run145', 'paper' or 'he'"),
+    ({"image_size": 28.5}, r"AlexNet: image_size is 28.5; .*whole number"),
     ({"width": 0}, r"AlexNet: width is 0; .*more than 0"),
+    ({"width": math.inf}, r"AlexNet: width is inf; .*finite"),
+    ({"seed": -1}, r"rng is -1; give .* a seed"),
     ({"classes": 0}, r"Linear: .*weight .*\(\d+, 0\)"),
     ({"channels": 0}, r"Conv2d: .*weight .*\(5, 5, 0, \d+\)"),
 ])
 def test_options_that_make_no_network(options, message):
     with pytest.raises(ValueError, match=message):
         small(**{"devices": ("cpu:0", "cpu:1"), **options})
+
+
+# The table
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_table_builds_what_it_says(name, rng):
+    info = models.MODELS[name]
+    assert info.name == name
+    for channels in info.channels:
+        net = models.build(name, ["cpu:0", "cpu:1"], channels=channels, width=(
+            1 / 64 if "width" in info.options else None))
+        side = info.image_size
+        scores = net.eval()(rng.standard_normal((1, side, side, channels), np.float32))
+        assert scores.shape == (1, info.classes)
+        assert len({p.device.name for p in net.parameters()}) == info.columns
+    assert len({p.device.name for p in models.build(
+        name, ["cpu:1"], image_size=info.image_size, init=info.init, **(
+            {"width": 1 / 64} if "width" in info.options else {})).parameters()}) == 1
+
+
+def test_table_has_the_sizes_of_the_papers():
+    alexnet, lenet = models.MODELS["alexnet"], models.MODELS["lenet5"]
+    assert (alexnet.year, alexnet.classes, alexnet.columns, alexnet.width) == (2012, 1000, 2, 1)
+    assert (lenet.year, lenet.classes, lenet.columns, lenet.channels) == (1998, 10, 1, (1,))
+    assert parameters_of(models.build("lenet5", ["cpu:0"])) == 61_706
+
+
+def test_built_by_name_or_by_class_is_the_same(devices):
+    built = models.build("alexnet-small", devices, channels=1, width=1 / 16, seed=3).state()
+    expected = small(devices).state()
+    assert built.keys() == expected.keys()
+    for name, array in built.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize(("name", "options", "message"), [
+    ("alexnet-smal", {}, r"no model 'alexnet-smal'; use one of alexnet-small, alexnet, lenet5"),
+    ("lenet5", {"channels": 3}, r"lenet5: channels is 3; it can see images of 1"),
+    ("alexnet-small", {"channels": 2}, r"alexnet-small: channels is 2; .* 1 or 3"),
+    ("lenet5", {"width": 0.5}, r"lenet5: width is 0.5, but is always 1.0"),
+    ("lenet5", {"init": "paper"}, r"lenet5: init is 'paper', but is always 'he'"),
+    ("alexnet-small", {"image_size": 32}, r"alexnet-small: image_size is 32, .* always 28"),
+])
+def test_what_a_model_cannot_be(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        models.build(name, ["cpu:0"], **options)
+
+
+@pytest.mark.parametrize(("make", "names"), [
+    (models.AlexNet, ["devices", "classes", "image_size", "channels", "width", "init", "seed"]),
+    (models.LeNet5, ["classes", "seed", "device"])])
+def test_signature_of_a_model_is_what_the_user_passes(make, names):
+    assert list(inspect.signature(make).parameters) == names
+    with pytest.raises(TypeError, match=rf"{make.__name__}: .*'wide'; it takes .*classes.*seed"):
+        make(wide=2)
+
+
+def test_print_shows_alexnet_in_100_columns(full, devices):
+    lines = repr(full.net).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) == 1 + 2 * (1 + 11) + 1, "the network, two columns of eleven layers, and fc8"
+    assert lines[0].split()[:2] == ["AlexNet", "60,965,224"]
+    assert all(device in lines[0] for device in devices)
+    shown = {line.split(":")[0]: line for line in lines[1:]}
+    for path, layer in full.net.named_modules():
+        if hasattr(layer, "weight"):
+            assert f"{layer.weight.shape} " in shown[path]
+            assert shown[path].endswith(f"{parameters_of(layer):,}  {layer.weight.device}")
 
 
 # First weights
@@ -471,5 +545,6 @@ def test_one_seed_gives_the_same_bits_in_two_processes():
     here = Path(__file__).parent
     done = subprocess.run(
         [sys.executable, "-c", f"import test_models as t; print(t.fingerprint({devices}, 1))"],
-        env={"PYTHONPATH": f"{here}:{here.parent}"}, capture_output=True, text=True)
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}", "PYTHONHASHSEED": "17"},
+        capture_output=True, text=True)
     assert done.stdout.strip() == fingerprint(devices, seed=1), done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from .. import nn, ops
 from ..backend import Device
 from ..errors import InputError
-from ..ops.common import output_size, padding
+from ..ops.common import output_size, padding, whole
 from ..tensor import Tensor
 
 __all__ = ["AlexNet", "Column", "LayerCount", "exchange"]
@@ -129,13 +130,13 @@ class AlexNet(nn.Module):
         if isinstance(devices, (str, Device)) or len(devices) != 2:
             raise InputError(f"AlexNet: devices is {devices!r}; name one for each of the two "
                              "columns: ('gpu:0', 'gpu:1'), or the same one twice")
-        if image_size < 19:
+        if whole("AlexNet", "image_size", image_size) < 19:
             raise InputError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
         if init not in ("run145", "paper", "he"):
             raise InputError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
-        if not width > 0:
-            raise InputError(f"AlexNet: width is {width}; it must be more than 0")
-        rng = np.random.default_rng(seed)
+        if not 0 < width < math.inf:
+            raise InputError(f"AlexNet: width is {width}; it must be more than 0, and finite")
+        rng = nn.init.generator(seed)
         self.image_size, self.channels = image_size, channels
         self.columns = [Column(device, image_size, channels, width, init, rng)
                         for device in devices]
@@ -143,14 +144,23 @@ class AlexNet(nn.Module):
         self.fc8 = nn.Linear(2 * units, classes, **_start(init, "fc8"), rng=rng, device=devices[0])
 
     def forward(self, images: np.ndarray | Tensor) -> Tensor:
+        xa, xb = self.convolve(images)
+        xa, xb = exchange(xa, xb, "into fc6")  # two times (N, 6, 6, 256)
+        return self.classify(xa, xb)
+
+    def convolve(self, images: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
+        """Images -> pool5 of each column, two times (N, 6, 6, 128): all convolutions."""
         a, b = self.columns
         xa = a.see(self._from_host(images, a.device))
         xb = b.see(self._from_host(images, b.device))
         xa, xb = exchange(xa, xb, "into conv3")  # two times (N, 13, 13, 256)
-        xa, xb = a.combine(xa), b.combine(xb)
-        xa, xb = exchange(xa, xb, "into fc6")  # (N, 6, 6, 256)
+        return a.combine(xa), b.combine(xb)
+
+    def classify(self, xa: Tensor, xb: Tensor) -> Tensor:
+        """All pool5 maps, once on each device, (N, 6, 6, 256) -> scores (N, classes)."""
+        a, b = self.columns
         xa, xb = a.judge(xa, a.fc6, a.drop6), b.judge(xb, b.fc6, b.drop6)
-        xa, xb = exchange(xa, xb, "into fc7")  # (N, 4096)
+        xa, xb = exchange(xa, xb, "into fc7")  # two times (N, 4096)
         xa, xb = a.judge(xa, a.fc7, a.drop7), b.judge(xb, b.fc7, b.drop7)
         xb = ops.transfer(xb, a.device, label="into fc8")
         return self.fc8(ops.concat(xa, xb))  # (N, 4096) -> (N, classes)

@@ -1,8 +1,12 @@
-"""What several ops share: checks of their inputs, output sizes, and work in slices."""
+"""What several ops share: checks, output sizes, work in slices, sums, and masks."""
+
+import math
+from numbers import Integral
 
 from ..errors import InputError
 
-__all__ = ["check_images", "each_item", "output_size", "padding", "whole"]
+__all__ = ["check_axes", "check_images", "each_item", "output_size", "padding", "select",
+           "sum_wide", "whole"]
 
 
 def check_images(op, x):
@@ -13,11 +17,22 @@ def check_images(op, x):
         raise InputError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
 
 
-def whole(op, name, value, least=1):
-    """An option that counts something."""
-    if not isinstance(value, int) or value < least:
-        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}")
-    return value
+def check_axes(op, x, axis):
+    """`axis` (an int, a tuple, or None for all) as a tuple of numbers from 0 on."""
+    given = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = {a % x.ndim for a in given if -x.ndim <= a < x.ndim}
+    if len(axes) < len(given):
+        raise InputError(f"{op}: axis is {axis} but x has shape {x.shape}; name each axis once, "
+                         f"{-x.ndim} .. {x.ndim - 1}")
+    return tuple(axes)
+
+
+def whole(op, name, value, least=1, most=math.inf):
+    """An option that counts something, as an int; NumPy's integers will do."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value <= most:
+        limits = f"at least {least}" + (f" and at most {most}" if most < math.inf else "")
+        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, {limits}")
+    return int(value)
 
 
 def padding(op, pad):
@@ -43,3 +58,21 @@ def each_item(xp, like, fn):
         fn(...)
     else:
         xp.over_batch(fn, len(like), 2 * like.nbytes // max(len(like), 1))
+
+
+def sum_wide(a, axes):
+    """Sum over `axes`, which keep size 1. Floats are added in float64, and keep their type."""
+    if a.dtype.kind != "f":
+        return a.sum(axis=axes, keepdims=True)
+    return a.sum(axis=axes, keepdims=True, dtype="float64").astype(a.dtype)
+
+
+def select(xp, mask, a, out):
+    """out = a where mask is True, 0 elsewhere, whatever a is there.
+
+    0 times infinity is NaN, so a mask must not multiply numbers. It multiplies their bits, read as
+    integers: then 0 times anything is 0. (`xp.where` takes 20 times as long on a CPU, measured.)
+    """
+    bits = f"i{a.itemsize}"
+    xp.multiply(a.view(bits), mask, out=out.view(bits))
+    return out

@@ -1,48 +1,61 @@
 """From scores to probabilities, and to one number to make small."""
 
 from ..errors import InputError, InputTypeError
-from ..tensor import HostArray, op
+from ..operation import op
+from .common import check_axes, select
 
 __all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
 
 
-def _log_probabilities(xp, x, axis):
-    """x - log(sum(exp(x))); taking the maximum off first keeps exp from overflowing."""
-    shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
+def _powers(op, xp, x, axis):
+    """For m = max(x): (x - m) / 2; exp(x - m), the largest of which is 1; their sum; the axes.
+
+    By halves, because 1e38 - -3e38 is beyond float32.
+    """
+    axes = check_axes(op, x, axis)
+    if x.size == 0:
+        raise InputError(f"{op}: x has shape {x.shape}; give it at least one number")
+    half = x * 0.5
+    half -= half.max(axis=axes, keepdims=True)
+    power = xp.exp(half) ** 2
+    return half, power, power.sum(axis=axes, keepdims=True), axes
 
 
-@op
-def softmax(xp, x, axis: int = -1):
+@op(static=("axis",))
+def softmax(xp, x, axis=-1):
     """exp(x) / sum(exp(x)): probabilities along `axis`.  Keeps y.  Built in chapter 04."""
-    y = xp.exp(_log_probabilities(xp, x, axis))
-    return y, lambda gy: y * (gy - (gy * y).sum(axis=axis, keepdims=True))
+    _, power, total, axes = _powers("softmax", xp, x, axis)
+    y = power / total
+    return y, lambda gy: y * (gy - (gy * y).sum(axis=axes, keepdims=True))
 
 
-@op
-def log_softmax(xp, x, axis: int = -1):
+@op(static=("axis",))
+def log_softmax(xp, x, axis=-1):
     """log(softmax(x)), without taking the logarithm of 0.  Keeps y.  Built in chapter 04."""
-    y = _log_probabilities(xp, x, axis)
-    return y, lambda gy: gy - xp.exp(y) * gy.sum(axis=axis, keepdims=True)
+    half, _, total, axes = _powers("log_softmax", xp, x, axis)
+    y = 2 * half - xp.log(total)
+    return y, lambda gy: gy - xp.exp(y) * gy.sum(axis=axes, keepdims=True)
 
 
-@op
-def softmax_cross_entropy(xp, logits, labels: HostArray):
+@op(static=("labels",))
+def softmax_cross_entropy(xp, logits, labels):
     """Mean over the batch of -log(softmax(logits)) at the right class.
 
     logits: (N, classes), any real numbers; labels: (N,) integers 0 .. classes - 1 on the host,
     where they can be checked without waiting for the device.  -> one number, in nats.
-    Keeps log-probabilities.  Paper: section 5 (multinomial logistic regression).  Chapter 04.
+    Keeps probabilities.  Paper: section 5 (multinomial logistic regression).  Chapter 04.
     """
     n, classes = _check(logits, labels)
-    log_p = _log_probabilities(xp, logits, -1)
+    half, power, total, _ = _powers("softmax_cross_entropy", xp, logits, -1)
     right = xp.asarray(labels).reshape(n, 1) == xp.arange(classes)  # (N, classes), one True a row
+    chosen = select(xp, right, half, out=half).sum(axis=1, keepdims=True)
+    p = xp.divide(power, total, out=power)
 
     def backward(gy):
         # d loss / d logits = (softmax - one-hot) / N
-        return (xp.exp(log_p) - right) * (gy / n)
+        return (p - right) * (gy / n)
 
-    return -(log_p * right).sum() / n, backward
+    return ((xp.log(total) - 2 * chosen) / n).sum(), backward
 
 
 def _check(logits, labels):
