@@ -16,28 +16,33 @@ from .text import command, say
 
 __all__ = ["Parser", "number", "path", "picture_file", "share", "whole"]
 
-PICTURES = (".png", ".pdf", ".svg")
+PICTURES = (".png", ".jpg", ".pdf", ".svg")
+# What argparse says, and what we say.
+PLAIN = {r"\Athe following arguments are required: (.+)": r"\1 is missing",
+         r"\Aargument (.+?): expected (one|at least one) argument": r"\1: give a value",
+         r"\Aargument (.+?): not allowed with argument": r"\1: not to be given with",
+         r"\Aargument (.+?): ": r"\1 "}
 
 
 class Parser(argparse.ArgumentParser):
     """One line for each mistake: what came, what may be meant, and where the help is."""
 
     def error(self, message: str) -> NoReturn:
-        known: list[str] = []
-        unknown = re.match(r"(?:argument (.+?): invalid choice|unrecognized arguments): "
-                           r"'?(.+?)'?(?: \(choose from (.*)\))?$", message, re.DOTALL)
-        if unknown and unknown[1]:
-            known = re.findall(r"[\w-]+", unknown[3])
-            message = f"{unknown[1]} {unknown[2]}: use one of {', '.join(known)}"
-        elif unknown and unknown[2].startswith("-"):
+        word, known = "", []
+        if found := re.match(r"unrecognized arguments: (\S+)", message):
+            word = found[1].partition("=")[0]
+            message = f"{word}: there is no such option" if word.startswith("-") else \
+                f"{word}: one argument too many"
             known = re.findall(r"--[\w-]+", self.format_usage())
-            message = f"there is no option {unknown[2]}"
-        elif unknown:
-            message = f"there is no room for {unknown[2]}"
-        word = re.split("[ =]", unknown[2])[0] if unknown else ""
-        meant = "".join(f"; did you mean {near}?" for near in get_close_matches(word, known, 1))
-        message = re.sub(r"\Aargument (.+?): ", r"\1 ", message)
-        say(f"minialex: {' '.join(message.split())}{meant or ';'} see: "
+        elif found := re.match(r"argument (.+?): invalid choice: '?(.*?)'? \(choose from (.*)\)$",
+                               message, re.DOTALL):
+            word, known = found[2], re.findall(r"[\w-]+", found[3])
+            message = f"{found[1]} {word}: use one of {', '.join(known)}"
+        for theirs, ours in PLAIN.items():
+            message = re.sub(theirs, ours, message)
+        near = get_close_matches(word, known, 1)
+        meant = f"did you mean {near[0]}? Help:" if near else "help:"
+        say(f"minialex: {' '.join(message.split())}; {meant} "
             f"{command(*self.prog.split()[1:], '--help')}", sys.stderr)
         self.exit(2)
 

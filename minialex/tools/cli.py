@@ -92,6 +92,6 @@ def _in_one_line(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return (f"the memory is not enough ({text or 'no details'}); close other programs, or "
                 "choose a smaller batch")
-    reason = getattr(error, "strerror", None) or text or type(error).__name__
-    place = f"{error.filename}: " if getattr(error, "filename", None) else ""
-    return f"{place}{reason}; see to it, and run the same command again"
+    reason, place = (getattr(error, name, None) for name in ("strerror", "filename"))
+    return (f"{f'{place}: ' if place else ''}{reason or text or type(error).__name__}; see to it, "
+            "and run the same command again")

@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
                         "sets": [_as_json(CATALOGUE[name], found[name]) for name in CATALOGUE]},
                        indent=2))
         return 0
-    rows = [("name", "images", "classes", "pixels", "download", "where", "licence")]
+    rows: list[tuple[str, ...]] = [
+        ("name", "images", "classes", "pixels", "download", "where", "licence")]
     rows += [(name, f"{sum(known.images.values()):,}", f"{known.classes:,}", known.pixels,
               _download(known), _where(name, found[name], options.data_dir), known.licence)
              for name, known in CATALOGUE.items()]

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import backend
 from ..datasets import (
     ImageSet,
     cifar10,
@@ -26,6 +25,7 @@ from ..datasets.prepared import ABOUT
 from ..datasets.source import SPLITS, split_folders
 from ..errors import InputError
 from ..training.classifier import build
+from .devices import choose_devices
 
 __all__ = ["Data", "build", "choose_devices", "data_of_run", "load_data"]
 
@@ -36,21 +36,6 @@ EMBEDDED = "fashion-mnist"  # 12,000 of its images come with minialex
 ARRAYS: dict[str, tuple[Callable[..., tuple[np.ndarray, np.ndarray]], Sequence[str]]] = {
     EMBEDDED: (fashion_mnist, CLOTHES), f"{EMBEDDED}-full": (fashion_mnist, CLOTHES),
     "mnist": (mnist, DIGITS), "cifar10": (cifar10, THINGS)}
-
-
-def choose_devices(wanted: str | None) -> tuple[tuple[str, ...], str]:
-    """The devices of the two columns, and why these. `wanted`: "A,B", "A" or None."""
-    if wanted:
-        names = [backend.device(name.strip()).name for name in wanted.split(",")]
-        if len(names) > 2:
-            raise InputError(f"--devices {wanted}: there are two columns; name one or two devices")
-        return (names[0], names[-1]), "as you asked"
-    gpus = [name for name in backend.available() if name.startswith("gpu")]
-    if len(gpus) >= 2:
-        return (gpus[0], gpus[1]), "this machine has two GPUs"
-    if gpus:
-        return (gpus[0], gpus[0]), "this machine has one GPU; it takes both columns"
-    return ("cpu:0", "cpu:1"), f"two virtual devices on the processor; {backend.why_no_gpu()}"
 
 
 class Data(NamedTuple):
