@@ -16,12 +16,11 @@ import numpy as np
 from .. import backend
 from ..datasets import Batch, ImageSet, batches
 from ..errors import InputError
-from ..files import check_writable
+from ..files import check_writable, replacing
 from ..training import Classifier, Evaluation, evaluate
 from ..training.evaluate import has_top5
 from . import trained
 from .arguments import path, whole
-from .run import write
 from .setup import Data, data_of_run, load_data
 from .text import cut, progress_bar, say, table, width
 
@@ -92,8 +91,10 @@ def _write(folder: Path, end: str, report: dict[str, Any], confusion: np.ndarray
     from . import plots  # Matplotlib is slow to import
 
     names = [f"confusion{end}.csv", f"confusion{end}.png", f"evaluation{end}.json"]
-    write(folder / names[2], json.dumps(report, indent=2))
-    write(folder / names[0], as_csv(confusion, classes))
+    texts = {names[0]: as_csv(confusion, classes), names[2]: json.dumps(report, indent=2)}
+    for name, text in texts.items():
+        with replacing(folder / name) as file:
+            file.write(f"{text}\n".encode())
     plots.confusion(confusion, classes, folder / names[1])
     return names
 

@@ -26,7 +26,7 @@ def say(text: object = "", stream: TextIO | None = None) -> None:
     encoding of the stream does not have.
     """
     stream = stream or sys.stdout
-    encoding = stream.encoding or "ascii"
+    encoding = stream.encoding or "utf-8"  # a stream without one keeps all letters
     text = "\n".join(map(printable, str(text).split("\n")))
     print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 

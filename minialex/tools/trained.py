@@ -56,7 +56,8 @@ def load(options: argparse.Namespace) -> Trained:
             raise InputError(f"{given}: is not the file of weights that a run ends with; name "
                              f"the folder of the run: {folder}")
     if weights is None:
-        weights = "model" if (folder / FINISHED).is_file() else "last"
+        unfinished = not (folder / FINISHED).is_file() and _newest(folder)
+        weights = "last" if unfinished else "model"
     chosen = {} if weights == "model" else {"weights": weights}
     try:
         classifier = Classifier.load(folder, names, **chosen)
