@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 from .errors import FileError
 
-__all__ = ["LOCK", "locked", "replacing"]
+__all__ = ["LOCK", "check_writable", "locked", "replacing"]
 
 LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
 
@@ -59,3 +60,17 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
         with suppress(OSError):  # Windows removes no open file; one that is left does no harm
             os.unlink(path)
         lock.release()
+
+
+def check_writable(folder: str | os.PathLike[str], remedy: str) -> None:
+    """See that files can be made in a folder, before any time is spent. It is made if need be.
+
+    Raises FileError, with the `remedy`.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"minialex")
+    except OSError as error:
+        raise FileError(f"{folder} cannot be written ({error.strerror or error}); "
+                        f"{remedy}") from None

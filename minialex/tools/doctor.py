@@ -26,10 +26,15 @@ from threadpoolctl import threadpool_info
 from .. import __version__, backend
 from ..backend import Device, DeviceError
 from ..datasets import fashion_mnist, find_set
+from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
-from .setup import choose_devices
 
-__all__ = ["doctor"]
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "say what is installed, and check that every device calculates right"
+DESCRIPTION = ("List versions, files and devices, and check each device against plain NumPy: every "
+               "op, copies between devices, a training step. Exit code 1 if something fails; a "
+               "machine without a GPU is no failure.")
 
 # As setup.cfg asks for them: name, module, least version.
 PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "matplotlib", "3.8"),
@@ -42,7 +47,13 @@ SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
 REPORT = "this should not happen: see why with minialex doctor --debug, and report it"
 
 
-def doctor(options: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--devices", metavar="A,B,...",
+                        help="the devices to check (default: every GPU, cpu:0 and cpu:1)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the report. Exit code 0, or 1 if something fails that users need."""
     findings, previous = [], ""
     for section, check, *arguments in _plan(options.devices):

@@ -1,30 +1,12 @@
-"""What several commands need: devices, data and network for the options that were given."""
+"""The images that a command is to work on, for the options that were given."""
 
 from __future__ import annotations
 
-from .. import backend, datasets
+from .. import datasets
 from ..datasets import Data, DataError, MissingSetError
 from ..errors import InputError
-from ..training.classifier import build
 
-__all__ = ["Data", "build", "choose_devices", "data_of_run", "load_data"]
-
-MODELS = ("alexnet-small", "alexnet", "lenet5")
-
-
-def choose_devices(wanted: str | None) -> tuple[tuple[str, ...], str]:
-    """The devices of the two columns, and why these. `wanted`: "A,B", "A" or None."""
-    if wanted:
-        names = [backend.device(name.strip()).name for name in wanted.split(",")]
-        if len(names) > 2:
-            raise InputError(f"--devices {wanted}: there are two columns; name one or two devices")
-        return (names[0], names[-1]), "as you asked"
-    gpus = [name for name in backend.available() if name.startswith("gpu")]
-    if len(gpus) >= 2:
-        return (gpus[0], gpus[1]), "this machine has two GPUs"
-    if gpus:
-        return (gpus[0], gpus[0]), "this machine has one GPU; it takes both columns"
-    return ("cpu:0", "cpu:1"), f"two virtual devices on the processor; {backend.why_no_gpu()}"
+__all__ = ["data_of_run", "load_data"]
 
 
 def data_of_run(name: str, model: str, data_dir: str | None = None) -> Data:

@@ -1,0 +1,42 @@
+"""`minialex data get`: bring a public set to this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+
+from ..datasets import find_set, get_set
+from ..datasets.sets import look_up
+from .arguments import path
+from .text import command, say, width
+
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "fetch a set, check it and unpack it"
+DESCRIPTION = ("Fetch a data set from its home or a mirror, compare it with the published checksum "
+               "and unpack it. Where there is no network, the message says which file to put where "
+               "by hand; the same command then takes it from there.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the set, as in minialex data list")
+    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
+                        help="the folder of all data sets (default: ./data if there is one, else "
+                             "the user's cache)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fetch one set, check and unpack it; say where it is and whom to cite."""
+    known = look_up(options.name)
+    there = find_set(options.name, options.data_dir)
+    folder = get_set(options.name, options.data_dir,
+                     say=lambda line: say(f"  {line}", sys.stderr))
+    images = ", ".join(f"{count:,} {split}" for split, count in known.images.items())
+    say(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")
+    say(f"  {images} images in {known.classes} classes; licence: {known.licence}")
+    say(textwrap.fill(f"cite {known.citation}", width() - 1, initial_indent="  ",
+                      subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+    if "train" in known.holds:  # pictures in files
+        say(f"  next: {command('data', 'prepare', folder)}")
+    return 0

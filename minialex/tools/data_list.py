@@ -1,0 +1,75 @@
+"""`minialex data list`: which public sets there are, and where each lies."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ..datasets import SETS, data_folder, find_set
+from ..datasets.sets.facts import PublicSet
+from .arguments import path
+from .text import command, say, table, width
+
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "show the sets that minialex knows, and which are here"
+DESCRIPTION = ("Show the data sets that minialex knows: what they hold, how large the download is, "
+               "under which licence, and where each lies.")
+NOTES = """
+400+: pixels of the shorter side.
+embedded: 12,000 of the images come with minialex.
+ImageNet is for research and teaching only."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
+                        help="the folder of all data sets (default: ./data if there is one, else "
+                             "the user's cache)")
+    parser.add_argument("--json", action="store_true",
+                        help="print all that is known of each set as JSON: splits, addresses, "
+                             "checksums, citation, folder")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the catalogue, and where each set lies."""
+    found = {name: find_set(name, options.data_dir) for name in SETS}
+    place = data_folder(options.data_dir)
+    if options.json:
+        say(json.dumps({"data_folder": str(place.absolute()),
+                        "sets": [_as_json(SETS[name], found[name]) for name in SETS]},
+                       indent=2))
+        return 0
+    rows: list[tuple[str, ...]] = [
+        ("name", "images", "classes", "pixels", "download", "where", "licence")]
+    rows += [(name, f"{sum(known.images.values()):,}", f"{known.classes:,}", known.pixels,
+              _download(known), _where(name, found[name], options.data_dir), known.licence)
+             for name, known in SETS.items()]
+    if width() < 80:  # the licence does not fit; --json has it
+        rows = [row[:-1] for row in rows]
+    say(table(rows, left=(0, 3, 5, 6)))
+    say(NOTES)
+    given = ["--data-dir", options.data_dir] if options.data_dir else []
+    say(f"\nTo bring a set to {place}:\n  {command('data', 'get', 'NAME', *given)}")
+    return 0
+
+
+def _download(known: PublicSet) -> str:
+    """The size of what is fetched, in decimal megabytes as browsers count them."""
+    if not known.downloads[0].addresses:
+        return "by hand"
+    return "-" if known.size is None else f"{known.size / 1e6:.1f} MB"
+
+
+def _where(name: str, folder: Path | None, given: str | None) -> str:
+    if folder is None:
+        return "embedded" if name == "fashion-mnist" else "-"
+    if given is not None:
+        return "--data-dir"
+    return "./data" if folder.parent == Path("data") else "cache"
+
+
+def _as_json(known: PublicSet, folder: Path | None) -> dict[str, object]:
+    return {**asdict(known), "images": dict(known.images),
+            "folder": None if folder is None else str(folder.absolute())}
