@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..errors import FileError, InputError
-from ..files import LOCK, locked, replacing
+from ..files import LOCK, check_writable, locked, replacing
 from .events import EpochDone, Kept, StepDone
 from .stored import has_type
 
@@ -48,8 +47,9 @@ class RunFolder:
             # A run that was killed while it wrote its config.json has left no more than these.
             if new and any(path.suffix != ".part" and path.name != LOCK
                            for path in self.path.iterdir()):
-                raise InputError(f"{self.path} is not empty; choose another folder, or resume the "
-                                 "run that is in it")
+                raise InputError(f"{self.path} is not empty; choose another folder" + (
+                    ", or resume the run in it" if (self.path / CONFIG).exists() else ""))
+            check_writable(self.path, "choose another folder")
             self._check_room()
             for unfinished in self.path.glob("*.part"):
                 unfinished.unlink()
@@ -60,12 +60,6 @@ class RunFolder:
                 self.is_held = False
 
     def _check_room(self) -> None:
-        try:
-            with tempfile.TemporaryFile(dir=self.path) as file:
-                file.write(b"minialex")
-        except OSError as error:
-            raise FileError(f"{self.path} cannot be written ({error.strerror}); choose another "
-                            "folder") from None
         # Two checkpoints of weights and velocities, the best one, one that is being written; the
         # weights, and a few pictures. A resumed run has some of it already.
         there = sum(path.stat().st_size for path in self.path.glob("*.safetensors"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -39,7 +40,8 @@ class Splits(Protocol):
     train: ImageSet
     val: ImageSet
     test: ImageSet
-    val_name: str  # which split `val` is
+    val_name: str  # which splits `val` and `test` are
+    test_name: str
 
 
 class Run:
@@ -75,9 +77,8 @@ class Run:
         self._optimizer = SGD(net.named_parameters(), recipe.lr, recipe.momentum,
                               recipe.weight_decay)
         self._worker = worker(net, self._optimizer)
-        self._folder = None
-        if folder is not None and self._worker.writes:
-            self._folder = RunFolder(folder, 4 * self.parameters)
+        self.folder = (RunFolder(folder, 4 * self.parameters)
+                       if folder is not None and self._worker.writes else None)
         self._resume, self._begun, self._stopping, self._broken = resume, False, False, False
         self._changed, self._saved_at = False, time.monotonic()
         self._loop: Callable[[], Generator | None] = lambda: None
@@ -91,6 +92,15 @@ class Run:
         loop = self._events()
         self._loop = weakref.ref(loop)
         return loop
+
+    @property
+    def steps_in_epoch(self) -> int:
+        return -(-len(self.data.train) // self.recipe.batch)
+
+    @property
+    def steps_in_all(self) -> int:
+        """From the first epoch to the end."""
+        return min(self.recipe.epochs * self.steps_in_epoch, self.steps or sys.maxsize)
 
     def stop(self) -> None:
         """Let the loop end after this step, when all is saved. Callable from a signal handler."""
@@ -132,10 +142,10 @@ class Run:
     @contextmanager
     def _held(self) -> Iterator[None]:
         """Work alone in the folder."""
-        if self._folder is None or self._folder.is_held:
+        if self.folder is None or self.folder.is_held:
             yield
         else:
-            with self._folder.held(new=not (self._resume or self._begun)):
+            with self.folder.held(new=not (self._resume or self._begun)):
                 yield
 
     def _begin(self) -> Iterator[Event]:
@@ -143,14 +153,14 @@ class Run:
         if self._resume:
             events: list[Event] = []
             with self._worker.whole_network():
-                if self._folder:
-                    events += self._go_back(self._folder)
+                if self.folder:
+                    events += self._go_back(self.folder)
                 self.progress = self._worker.start_from(self.progress)
             yield from [*events, Resumed(self.progress.steps, self.progress.epoch)]
-        if self._folder:
+        if self.folder:
             if not self._at_end():  # what an earlier end has left; the summary was written last
-                self._folder.remove(SUMMARY, MODEL)
-            self._folder.write_json(CONFIG, self.config)
+                self.folder.remove(SUMMARY, MODEL)
+            self.folder.write_json(CONFIG, self.config)
         self._begun = True
         if not self.progress.steps:
             yield from self._save()  # shows that it can be done, before time is spent
@@ -212,8 +222,8 @@ class Run:
             progress.seconds, self._changed = time.perf_counter() - began, True
             done = StepDone(progress.steps, epoch, self._optimizer.lr, step.loss, step.images,
                             progress.seconds, progress.waited)
-            if self._folder:
-                self._folder.append(STEPS, done)
+            if self.folder:
+                self.folder.append(STEPS, done)
             yield done
             if self._enough():
                 break
@@ -236,13 +246,13 @@ class Run:
         progress.seconds = time.perf_counter() - began
         done = EpochDone(epoch, progress.steps, self._optimizer.lr, loss, result.loss,
                          result.top1_error, result.top5_error, progress.seconds, progress.waited)
-        if self._folder:
-            self._folder.append(LOG, done)
+        if self.folder:
+            self.folder.append(LOG, done)
         advice = "" if progress.stuck else plateau(loss, progress.steps, self.data.train.labels,
                                                    self.recipe.init)
         progress.stuck = progress.stuck or bool(advice)
         best, falls = result.top1_error < progress.best, self._falls(epoch)
-        if progress.number == self._batches_in_epoch():
+        if progress.number == self.steps_in_epoch:
             progress.next_epoch(result.top1_error)
         saved = self._save(best)
         yield done
@@ -251,9 +261,6 @@ class Run:
         yield from saved
         if self._falls(epoch + 1) > falls and not self._at_end():
             yield RateFell(self.recipe.lr / 10 ** self._falls(epoch + 1))
-
-    def _batches_in_epoch(self) -> int:
-        return -(-len(self.data.train) // self.recipe.batch)
 
     def _steps(self, feed: Iterator[Batch]) -> Iterator[Step]:
         """The steps of these batches; what is copied and sent in the first of the run is noted."""
@@ -283,10 +290,10 @@ class Run:
         saved: list[Event] = []
         self._note_memory()
         with self._worker.whole_network():
-            if self._folder:
+            if self.folder:
                 if self.progress.steps:
-                    self._folder.sync_logs()
-                path = save_newest(self._folder.path, self.net, self._optimizer,
+                    self.folder.sync_logs()
+                path = save_newest(self.folder.path, self.net, self._optimizer,
                                    asdict(self.progress), best, {MEAN: self.statistics.mean})
                 saved.append(Saved(path, best))
         self._changed, self._saved_at = False, time.monotonic()
@@ -303,16 +310,16 @@ class Run:
         progress = self.progress
         with self._worker.whole_network():
             result = self._worker.evaluate(self.data.test, self._batches_of)
-            if self._folder:
-                save_arrays(self._folder.path / MODEL,
+            if self.folder:
+                save_arrays(self.folder.path / MODEL,
                             {**self.net.state(), MEAN: self.statistics.mean},
                             {**self.config, "classes": list(self.data.train.classes)})
             self.finished = True
             yield RunDone(progress.steps, result.loss, result.top1_error, result.top5_error,
                           result.images, progress.seconds)
             self._note_memory()
-            if self._folder:  # last: where there is a summary, nothing is missing
-                self._folder.write_json(SUMMARY, {
+            if self.folder:  # last: where there is a summary, nothing is missing
+                self.folder.write_json(SUMMARY, {
                     "top1_error": result.top1_error, "top5_error": result.top5_error,
                     "seconds": round(progress.seconds, 1), "steps": progress.steps,
                     "waiting_share": round(progress.waited / max(progress.seconds, 1e-9), 4),
