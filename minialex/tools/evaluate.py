@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             f"devices   {' and '.join(used)}: {source.why}\n"
             f"data      {images.name}: {len(images):,} {split} images, "
             f"{len(images.classes):,} classes")
-    report = {"run": source.folder, "weights": source.weights, "data": images.name,
+    report = {"run": str(source.folder), "weights": source.file, "data": images.name,
               "split": split, "images": len(images)}
     for views in ("centre", "ten_views") if options.ten_view else ("centre",):
         # Counted anew for each: at last that of the ten views, where they are wanted.
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     report |= {"confusion_of": views, "classes": hardest(confusion, images.classes)}
     if not options.json:
         say(as_text(report))
-    unusual = [source.weights] * (source.weights != "model") + [split] * (not usual)
+    unusual = [source.kind] * bool(source.kind) + [split] * (not usual)
     unusual += [images.name] * (options.data is not None)
     written = _write(folder, "".join(f"-{word}" for word in unusual), report, confusion,
                      images.classes)

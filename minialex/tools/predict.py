@@ -56,7 +56,9 @@ def run(options: argparse.Namespace) -> int:
         try:
             image = _read(classifier, picture)
         except (DataError, MemoryError) as error:
-            reason = str(error) if isinstance(error, DataError) else f"{picture}: too large"
+            reason = f"{picture}: too large for the memory"
+            if isinstance(error, DataError):
+                reason = str(error)
             answers.append({"picture": str(picture), "error": reason})
             say(f"minialex: {' '.join(reason.split())}", sys.stderr)
             continue
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         if options.plot and len(seen) < DRAWN:
             seen.append((picture.name, image, probabilities))
     if options.json:
-        say(json.dumps({"run": source.folder, "weights": source.weights,
+        say(json.dumps({"run": str(source.folder), "weights": source.file,
                         "views": 10 if options.ten_view else 1, "pictures": answers}, indent=2))
     if seen:
         from . import plots  # Matplotlib is slow to import, and most calls need no picture
