@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..datasets import Batch, ImageSet, batches
+from ..datasets import Batch, Data, ImageSet, batches
 from ..errors import InputError
 from ..files import check_writable, replacing
 from ..training import Classifier, Evaluation, evaluate
 from ..training.evaluate import has_top5
 from . import trained
 from .arguments import path, whole
-from .setup import Data, data_of_run, load_data
+from .images import open_data
 from .text import cut, progress_bar, say, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_arguments(parser)
     parser.add_argument("--data", type=path, metavar="NAME|FOLDER",
                         help="other images of the same classes (default: the data of the run)")
+    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
+                        help="where minialex data get has put its sets (default: as in the run)")
     parser.add_argument("--split", choices=("test", "val", "train"),
                         help="which of them (default: test, or val if there is no test)")
     parser.add_argument("--ten-view", action="store_true",
@@ -103,8 +105,8 @@ def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[Image
     """The images that are asked for, their split, and whether it is the usual one."""
     classifier = source.classifier
     name = options.data or classifier.config["data"]
-    load = load_data if options.data else data_of_run
-    data = load(name, classifier.config["model"], classifier.config.get("data_dir"))
+    data = open_data(name, classifier.config["model"],
+                     options.data_dir or classifier.config.get("data_dir"), not options.data)
     splits = _splits(data)
     usual = list(splits)[-1]
     split = options.split or usual

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import DataError
-from ..datasets.image_folder import SUFFIXES
+from ..datasets import DataError, pictures_in
 from ..training import Classifier
 from . import trained
 from .arguments import path, picture_file, whole
@@ -90,11 +89,6 @@ def _pictures(names: Iterable[str]) -> Iterator[Path]:
     for name in names:
         folder = Path(name)
         yield from (folder.is_dir() and pictures_in(folder)) or [folder]
-
-
-def pictures_in(folder):  # INTERIM
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES
-                  and not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def _read(classifier: Classifier, picture: Path) -> np.ndarray:

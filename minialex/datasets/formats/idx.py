@@ -12,6 +12,8 @@ An idx file is a short header followed by the plain numbers, everything big-endi
 Source: the description of the format at the end of Yann LeCun's page on MNIST.
 """
 
+from __future__ import annotations
+
 import gzip
 import math
 import os
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
+from ..errors import DataError
 
 __all__ = ["read_idx", "write_idx"]
 

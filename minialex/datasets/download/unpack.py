@@ -27,8 +27,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, NamedTuple
 
-from ..errors import InputError
-from .errors import DataError
+from ...errors import InputError
+from ..errors import DataError
 
 __all__ = ["unpack"]
 

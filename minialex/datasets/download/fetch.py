@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from ..errors import InputError
-from ..files import locked
-from .catalogue import Download, PublicSet, look_up
-from .errors import DataError
+from ...errors import InputError
+from ...files import locked
+from ..errors import DataError
+from ..sets import look_up
+from ..sets.embedded import embedded
+from ..sets.facts import Download, PublicSet
 from .unpack import MOST_BYTES, unpack
 
 __all__ = ["content_digest", "data_folder", "fetch", "find_set", "get_set"]
 
 TIMEOUT = 30.0  # seconds of silence after which a server counts as gone
 _AGAIN = "then run the same command again"
-_ROOM = f"make room, or choose another folder with --data-dir, {_AGAIN}"
+_ROOM = f"make room, or choose another folder, {_AGAIN}"
 
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
@@ -36,14 +38,13 @@ def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
 def find_set(name: str, given: str | os.PathLike[str] | None = None) -> Path | None:
     """The folder of a complete set: in `given`, or else in ./data or the user's cache; or None.
 
-    Looks at names only, and so takes no time. Raises DataError for an unknown name.
+    A set that comes with minialex is always here. Looks at names only, and so takes no time.
+    Raises DataError for an unknown name.
     """
     known = look_up(name)
-    for place in _places(given):
-        folder = place / known.folder
-        if not _missing(known, folder):
-            return folder
-    return None
+    folders = ([embedded(known.folder)] if known.embedded else
+               [place / known.folder for place in _places(given)])
+    return next((folder for folder in folders if not _missing(known, folder)), None)
 
 
 def get_set(name: str, given: str | os.PathLike[str] | None = None, timeout: float = TIMEOUT,
@@ -57,13 +58,12 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, timeout: flo
     found = find_set(name, given)
     folder = found or data_folder(given) / known.folder
     by_hand = not all(download.addresses for download in known.downloads)
-    if found and (known.root or by_hand):
+    if found and (known.root or by_hand or known.embedded):
         return found
     if by_hand:
         files = ", ".join(download.name for download in known.downloads)
         raise DataError(f"{name}: is only for who has agreed to its terms; sign up at {known.home}"
-                        f", fetch {files} by hand into {folder}, then run: minialex data prepare "
-                        f"{folder}")
+                        f", and put {files} into {folder}; then prepare that folder")
     lock = folder.with_name(f".{folder.name}.lock")
     with nullcontext() if found else locked(lock, _ROOM):
         if not known.root:

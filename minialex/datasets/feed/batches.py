@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .augment import TEN, Preparation, Views
-from .images import ImageSet
+from ...errors import InputError
+from ..images import ImageSet
+from .views import TEN, Preparation, Views
 
 __all__ = ["Batch", "batches"]
 

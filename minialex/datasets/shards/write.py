@@ -32,13 +32,13 @@ from typing import IO, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import LOCK, locked, replacing
-from .errors import DataError
-from .imagenet import class_names
-from .images import Statistics
-from .picture import PictureError, as_jpeg, to_square
-from .prepared import ABOUT, MANIFEST, about
-from .source import File, Source, content
+from ...files import LOCK, locked, replacing
+from ..errors import DataError
+from ..formats.picture import PictureError, as_jpeg, to_square
+from ..images import Statistics
+from ..sets.imagenet import class_names
+from ..sets.source import File, Source, content
+from .read import ABOUT, MANIFEST, about
 
 __all__ = ["Report", "Shard", "begun", "finish", "missing", "pack", "plan"]
 
@@ -82,11 +82,11 @@ def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[Non
         inside = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror}); "
-                        "choose another --out") from None
+                        "choose another folder") from None
     # A run that was killed at once has left no more than these.
     if ABOUT not in inside and inside - {LOCK, f"{ABOUT}.part"}:
-        raise DataError(f"{folder}: is not empty, and no prepared set; choose another --out")
-    with locked(folder / LOCK, "choose another --out"):
+        raise DataError(f"{folder}: is not empty, and no prepared set; choose another folder")
+    with locked(folder / LOCK, "choose another folder"):
         _claim(folder, {"format": 1, "side": side, "quality": quality, "source": source.digest()})
         yield
 
@@ -98,11 +98,11 @@ def _claim(folder: Path, wanted: dict[str, int | str]) -> None:
     found = about(folder)
     for name in ("side", "quality"):
         if found.get(name) != wanted[name]:
-            raise DataError(f"{folder}: was begun with --{name} {found.get(name)}, and now "
-                            f"{wanted[name]} came; keep to it, or choose another --out")
+            raise DataError(f"{folder}: was begun with {name} {found.get(name)}, and now "
+                            f"{wanted[name]} came; keep to it, or choose another folder")
     if found != wanted:
-        raise DataError(f"{folder}: was begun with other pictures, or with another --split, or "
-                        "the pictures have changed since; choose another --out")
+        raise DataError(f"{folder}: was begun with other pictures, or divided in other shares, or "
+                        "the pictures have changed since; choose another folder")
 
 
 def plan(source: Source) -> list[Shard]:
@@ -174,7 +174,7 @@ def pack(folder: Path, shards: Sequence[Shard], side: int, quality: int, threads
 
 
 def _refused(name: str, reason: str) -> DataError:
-    return DataError(f"{name}: {reason}; repair or remove it, or leave out --strict")
+    return DataError(f"{name}: {reason}; repair or remove it, or let it be left out")
 
 
 def _store(packed: zipfile.ZipFile, name: str, data: bytes) -> None:
