@@ -296,7 +296,7 @@ def test_it_is_the_error_that_the_run_has_found(run, evaluated):
     (["--split", "test"], 8, ""), (["--split", "val"], 4, "-val"),
     (["--split", "train"], 24, "-train"), (["--weights", "last"], 8, ""),
     (["--weights", "best"], 8, "-best"), (["--weights", "best", "--split", "val"], 4, "-best-val"),
-    (["--data", "{}", "--split", "val"], 4, "-val-photographs")], ids=" ".join)
+    (["--data", "{}", "--split", "val"], 4, "-val-photographs")], ids=str)
 def test_one_evaluation_leaves_another_alone(minialex, run, photographs, tmp_path, options, images,
                                              end):
     """What is not the usual is in the names of the files."""

@@ -42,12 +42,12 @@ def run(options: argparse.Namespace) -> int:
                        indent=2))
         return 0
     rows: list[tuple[str, ...]] = [
-        ("name", "images", "classes", "pixels", "download", "where", "licence")]
+        ("name", "images", "classes", "pixels", "download", "licence", "where")]
     rows += [(name, f"{sum(known.images.values()):,}", f"{known.classes:,}", known.pixels,
-              _download(known), _where(name, found[name], options.data_dir), known.licence)
+              _download(known), known.licence, _where(name, found[name], options.data_dir))
              for name, known in SETS.items()]
     if width() < 80:  # the licence does not fit; --json has it
-        rows = [row[:-1] for row in rows]
+        rows = [(*row[:5], row[6]) for row in rows]
     say(table(rows, left=(0, 3, 5, 6)))
     say(NOTES)
     given = ["--data-dir", options.data_dir] if options.data_dir else []
