@@ -37,6 +37,6 @@ def run(options: argparse.Namespace) -> int:
     say(f"  {images} images in {known.classes} classes; licence: {known.licence}")
     say(textwrap.fill(f"cite {known.citation}", width() - 1, initial_indent="  ",
                       subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
-    if "train" in known.holds:  # pictures in files
+    if known.read is None:  # pictures in files
         say(f"  next: {command('data', 'prepare', folder)}")
     return 0

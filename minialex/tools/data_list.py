@@ -19,7 +19,7 @@ DESCRIPTION = ("Show the data sets that minialex knows: what they hold, how larg
                "under which licence, and where each lies.")
 NOTES = """
 400+: pixels of the shorter side.
-embedded: 12,000 of the images come with minialex.
+embedded: comes with minialex.
 ImageNet is for research and teaching only."""
 
 
@@ -42,12 +42,12 @@ def run(options: argparse.Namespace) -> int:
                        indent=2))
         return 0
     rows: list[tuple[str, ...]] = [
-        ("name", "images", "classes", "pixels", "download", "where", "licence")]
+        ("name", "images", "classes", "pixels", "download", "licence", "where")]
     rows += [(name, f"{sum(known.images.values()):,}", f"{known.classes:,}", known.pixels,
-              _download(known), _where(name, found[name], options.data_dir), known.licence)
+              _download(known), known.licence, _where(name, found[name], options.data_dir))
              for name, known in SETS.items()]
     if width() < 80:  # the licence does not fit; --json has it
-        rows = [row[:-1] for row in rows]
+        rows = [(*row[:5], row[6]) for row in rows]
     say(table(rows, left=(0, 3, 5, 6)))
     say(NOTES)
     given = ["--data-dir", options.data_dir] if options.data_dir else []
@@ -57,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _download(known: PublicSet) -> str:
     """The size of what is fetched, in decimal megabytes as browsers count them."""
+    if known.embedded:
+        return "-"
     if not known.downloads[0].addresses:
         return "by hand"
     return "-" if known.size is None else f"{known.size / 1e6:.1f} MB"
@@ -64,12 +66,16 @@ def _download(known: PublicSet) -> str:
 
 def _where(name: str, folder: Path | None, given: str | None) -> str:
     if folder is None:
-        return "embedded" if name == "fashion-mnist" else "-"
+        return "-"
+    if SETS[name].embedded:
+        return "embedded"
     if given is not None:
         return "--data-dir"
     return "./data" if folder.parent == Path("data") else "cache"
 
 
 def _as_json(known: PublicSet, folder: Path | None) -> dict[str, object]:
-    return {**asdict(known), "images": dict(known.images),
+    facts = asdict(known)
+    del facts["read"]
+    return {**facts, "images": dict(known.images),
             "folder": None if folder is None else str(folder.absolute())}

@@ -10,15 +10,16 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from .. import backend, models
-from ..datasets.sets.imagenet import imagenet_source, is_imagenet
-from ..datasets.shards.write import Report, Shard, begun, finish, missing, pack, plan
+from .. import backend
 from ..datasets import is_prepared
 from ..datasets.sets.folder import folder_source
+from ..datasets.sets.imagenet import imagenet_source, is_imagenet
 from ..datasets.sets.source import Source
+from ..datasets.shards.write import Report, Shard, begun, finish, missing, pack, plan
 from ..errors import InputError
 from .arguments import path, whole
 from .devices import MOST_THREADS
+from .images import fitting_models
 from .text import command, progress_bar, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
@@ -142,8 +143,7 @@ def _tell(report: Report, folder: Path, shards: list[Shard]) -> None:
 
 def _propose(folder: Path, side: int, splits: list[str]) -> None:
     """The command that trains with this set, or what it needs for that."""
-    fitting = [name for name, info in models.MODELS.items() if 3 in info.channels
-               and info.pictures[0] <= side <= (info.pictures[1] or side)]
+    fitting = fitting_models(side, channels=3)
     if not fitting:
         say(f"next      no model here sees squares of {side} pixels: prepare the pictures again, "
             "with --side 256 or --side 32, into another folder")

@@ -21,7 +21,7 @@ from ..training import Classifier, Evaluation, evaluate
 from ..training.evaluate import has_top5
 from . import trained
 from .arguments import path, whole
-from .setup import data_of_run, load_data
+from .images import open_data
 from .text import cut, progress_bar, say, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_arguments(parser)
     parser.add_argument("--data", type=path, metavar="NAME|FOLDER",
                         help="other images of the same classes (default: the data of the run)")
+    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
+                        help="where minialex data get has put its sets (default: as in the run)")
     parser.add_argument("--split", choices=("test", "val", "train"),
                         help="which of them (default: test, or val if there is no test)")
     parser.add_argument("--ten-view", action="store_true",
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             f"devices   {' and '.join(used)}: {source.why}\n"
             f"data      {images.name}: {len(images):,} {split} images, "
             f"{len(images.classes):,} classes")
-    report = {"run": source.folder, "weights": source.weights, "data": images.name,
+    report = {"run": str(source.folder), "weights": source.file, "data": images.name,
               "split": split, "images": len(images)}
     for views in ("centre", "ten_views") if options.ten_view else ("centre",):
         # Counted anew for each: at last that of the ten views, where they are wanted.
@@ -76,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     report |= {"confusion_of": views, "classes": hardest(confusion, images.classes)}
     if not options.json:
         say(as_text(report))
-    unusual = [source.weights] * (source.weights != "model") + [split] * (not usual)
+    unusual = [source.kind] * bool(source.kind) + [split] * (not usual)
     unusual += [images.name] * (options.data is not None)
     written = _write(folder, "".join(f"-{word}" for word in unusual), report, confusion,
                      images.classes)
@@ -103,8 +105,8 @@ def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[Image
     """The images that are asked for, their split, and whether it is the usual one."""
     classifier = source.classifier
     name = options.data or classifier.config["data"]
-    load = load_data if options.data else data_of_run
-    data = load(name, classifier.config["model"], classifier.config.get("data_dir"))
+    data = open_data(name, classifier.config["model"],
+                     options.data_dir or classifier.config.get("data_dir"), not options.data)
     splits = _splits(data)
     usual = list(splits)[-1]
     split = options.split or usual

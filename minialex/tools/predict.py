@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets import DataError
-from ..datasets.formats.picture import SUFFIXES
+from ..datasets import DataError, pictures_in
 from ..training import Classifier
 from . import trained
 from .arguments import path, picture_file, whole
@@ -56,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
         try:
             image = _read(classifier, picture)
         except (DataError, MemoryError) as error:
-            reason = str(error) if isinstance(error, DataError) else f"{picture}: too large"
+            reason = f"{picture}: too large for the memory"
+            if isinstance(error, DataError):
+                reason = str(error)
             answers.append({"picture": str(picture), "error": reason})
             say(f"minialex: {' '.join(reason.split())}", sys.stderr)
             continue
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         if options.plot and len(seen) < DRAWN:
             seen.append((picture.name, image, probabilities))
     if options.json:
-        say(json.dumps({"run": source.folder, "weights": source.weights,
+        say(json.dumps({"run": str(source.folder), "weights": source.file,
                         "views": 10 if options.ten_view else 1, "pictures": answers}, indent=2))
     if seen:
         from . import plots  # Matplotlib is slow to import, and most calls need no picture
@@ -88,11 +89,6 @@ def _pictures(names: Iterable[str]) -> Iterator[Path]:
     for name in names:
         folder = Path(name)
         yield from (folder.is_dir() and pictures_in(folder)) or [folder]
-
-
-def pictures_in(folder):  # INTERIM
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES
-                  and not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def _read(classifier: Classifier, picture: Path) -> np.ndarray:

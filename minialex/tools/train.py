@@ -12,11 +12,11 @@ from .. import __version__, backend, models
 from ..datasets import Data
 from ..errors import FileError, InputError
 from ..parallel import Communicator
-from ..training import DivergedError, Recipe, Run, RunDone, explain
+from ..training import DivergedError, Recipe, Run, explain
 from ..training.folder import CONFIG
 from . import devices, ranks, settings
+from .images import open_data
 from .settings import Settings
-from .setup import data_of_run, load_data
 from .show import Display, stopped_by_signals
 from .text import command, say
 
@@ -98,7 +98,7 @@ def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
     """A new run; None if its recipe is all that is wanted."""
     names, why = ranks.choose_devices(options.devices, options.threads, group)
     chosen = settings.new(options, names)
-    data = load_data(chosen.data, chosen.model, chosen.data_dir)
+    data = open_data(chosen.data, chosen.model, chosen.data_dir)
     recipe, sources = settings.choose_recipe(options, chosen.model, data.train)
     if options.explain:
         say(f"recipe {options.recipe or settings.RECIPE} for {chosen.model} and "
@@ -128,6 +128,6 @@ def _resumed_job(options: argparse.Namespace, group: Communicator) -> Job | None
         names, why = ranks.choose_devices(wanted, options.threads or chosen.threads, group)
     except backend.DeviceError as error:
         raise backend.DeviceError(f"{error}; name those to go on with: --devices A,B") from None
-    load = load_data if options.data else data_of_run
-    data = load(options.data or chosen.data, chosen.model, options.data_dir or chosen.data_dir)
+    data = open_data(options.data or chosen.data, chosen.model,
+                     options.data_dir or chosen.data_dir, of_run=not options.data)
     return Job(chosen, recipe, data, names[: len(chosen.devices)], why, folder)

@@ -21,12 +21,14 @@ FINISHED, BEST = "model.safetensors", "best.safetensors"
 class Trained(NamedTuple):
     """A network, and where it comes from.
 
-    weights: "model" of a finished run, "best" or "last"; why: what is said of the devices.
+    file: of its weights; kind: "", or which they are where they are not the usual ones: "best" or
+    "last" of a run that is not finished; why: what is said of the devices.
     """
 
     classifier: Classifier
-    folder: str
-    weights: str
+    folder: Path
+    file: str
+    kind: str
     why: str
 
 
@@ -42,35 +44,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load(options: argparse.Namespace) -> Trained:
-    """What the options ask for. Of a run that is not finished the newest weights, and it says so.
+    """What the options ask for. If the run is not finished: the newest weights, and it says so.
 
     A file of weights stands for the run that it lies in.
     """
     names, why = devices.from_options(options)
-    folder, weights = Path(options.folder), options.weights
+    folder, weights = Path(options.folder), options.weights or "last"
     if folder.is_file():
-        given, folder = folder, folder.parent
-        weights = weights or {FINISHED: "model", BEST: "best", _newest(folder): "last"}.get(
-            given.name)
-        if weights is None:
-            raise InputError(f"{given}: is not the file of weights that a run ends with; name "
-                             f"the folder of the run: {folder}")
-    if weights is None:
-        unfinished = not (folder / FINISHED).is_file() and _newest(folder)
-        weights = "last" if unfinished else "model"
-    chosen = {} if weights == "model" else {"weights": weights}
+        if folder.suffix != ".safetensors":
+            raise InputError(f"{folder}: holds no weights; name the folder of the run: "
+                             f"{folder.parent}")
+        weights = "best" if folder.name == BEST else weights
+        folder = folder.parent
     try:
-        classifier = Classifier.load(folder, names, **chosen)
+        classifier = Classifier.load(folder, names, weights)
     except CheckpointError as error:
         if not (folder / "config.json").is_file():
             raise
         raise InputError(f"{error}; or go on with the run: "
                          f"{command('train', '--resume', folder)}") from error
-    if weights == "last" and not options.weights:
-        say(f"minialex: {folder}: this run is not finished; its newest weights are used",
+    file = classifier.path.name if classifier.path else ""
+    kind = "" if file == FINISHED else weights
+    if kind == "last" and not options.weights:
+        say(f"minialex: {folder}: this run is not finished; its newest weights are used, {file}",
             sys.stderr)
-    return Trained(classifier, str(folder), weights, why)
-
-
-def _newest(folder: Path) -> str:
-    return max((path.name for path in folder.glob("checkpoint-*.safetensors")), default="")
+    return Trained(classifier, folder, file, kind, why)

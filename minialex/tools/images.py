@@ -1,0 +1,51 @@
+"""The images that a command is asked for, which its model must be able to see."""
+
+from __future__ import annotations
+
+from .. import datasets, models
+from ..datasets import Data, DataError, MissingSetError
+from ..errors import InputError
+from .text import command
+
+__all__ = ["fitting_models", "open_data"]
+
+
+def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool = False) -> Data:
+    """`datasets.open`, in the size that the model sees best; errors name the options.
+
+    data_dir: where `minialex data get` puts public sets, unless in its usual place.
+    of_run: `name` is what a run was started with, perhaps in another folder.
+    """
+    try:
+        data = datasets.open(name, models.model_info(model).picture_size, data_dir)
+    except MissingSetError as error:
+        place = ["--data-dir", data_dir] if data_dir else []
+        raise InputError(f"--data {name}: this set is not here yet; bring it with: "
+                         f"{command('data', 'get', error.name, *place)}") from None
+    except DataError as error:
+        raise InputError(f"--data {error}" if str(error).startswith(f"{name}:") else str(error)
+                         + "; that is the data of the run, seen from the folder in which it was "
+                           "started: if it lies elsewhere, give --data" * of_run) from None
+    _check(name, model, *data.train.shape[1:])
+    return data
+
+
+def fitting_models(side: int, channels: int) -> list[str]:
+    """The models that can learn from squares of so many pixels."""
+    return [name for name, info in models.MODELS.items() if channels in info.channels
+            and info.pictures[0] <= side <= (info.pictures[1] or side)]
+
+
+def _check(name: str, model: str, side: int, channels: int) -> None:
+    if model in fitting_models(side, channels):
+        return
+    info = models.model_info(model)
+    least, most = info.pictures
+    colours = "" if 3 in info.channels else "grey "
+    others = fitting_models(side, channels)
+    remedy = f"use --model {others[0]}" if others else "prepare them again with another --side"
+    raise InputError(
+        f"--model {model} needs {colours}images of {least} to {most} pixels" if most else
+        f"--model {model} needs photographs of at least {least} pixels" +
+        f", and those of {name} have {side}{' and colours' if channels == 3 else ''}; {remedy}, "
+        "or other --data")
