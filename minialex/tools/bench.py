@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         say(json.dumps(result, indent=2))
     else:
-        say(f"devices   {' and '.join(names)}: {why}; {backend.threads()} threads")
+        reason = f": {why}" if len(names) > 1 else ""
+        say(f"devices   {' and '.join(names)}{reason}; {backend.threads()} threads")
         say(_as_text(result))
     if options.plot:
         from .plots import roofline  # Matplotlib is slow to import

@@ -89,9 +89,14 @@ def _train(job: Job, options: argparse.Namespace, group: Communicator) -> int:
         say(f"\nGo on from the last checkpoint with:\n  {go_on}")
         raise
     if training.finished:
+        say(f"wrote {', '.join(_files_in(job.folder))}")
         return 0
     say(f"\nstopped after step {training.progress.steps:,}; all is saved. Go on with:\n  {go_on}")
     return 130
+
+
+def _files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
