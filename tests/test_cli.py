@@ -1,6 +1,5 @@
-"""The command line: what it writes, what it says, and how it stops."""
+"""`minialex train`: what it writes, what it says, and how it stops and goes on."""
 
-import argparse
 import contextlib
 import errno
 import io
@@ -21,14 +20,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from runs import mistake
 from safetensors import safe_open
 
-from minialex import __version__, backend, datasets, models, optim, training
+from minialex import backend, datasets, models, optim, training
 from minialex.files import locked
 from minialex.tools import cli, plots
-from minialex.tools import run as run_module
-from minialex.tools.setup import choose_devices, load_data
-from minialex.training.parallel import Alone
+from minialex.tools.images import open_data
+from minialex.tools.text import command
+from minialex.training import Run, Worker
+from minialex.training import run as run_module
 
 pytestmark = pytest.mark.ch11
 
@@ -51,16 +52,6 @@ def newest(folder):
 
 
 # Running it
-
-
-@pytest.fixture
-def minialex(capsys):
-    """Call it like the command: exit code, standard output, standard error."""
-    def run(*arguments):
-        code = cli.main([str(argument) for argument in arguments])
-        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
-
-    return run
 
 
 def make_photographs(root, **counts):
@@ -95,15 +86,6 @@ def tiny(minialex, photographs, devices, tmp_path, monkeypatch):
     return run
 
 
-def mistake(result, *parts):
-    """Exit code 2, and one line on standard error that holds `parts`, in this order."""
-    assert result.code == 2
-    pattern = r"\Aminialex: " + ".*".join(map(re.escape, map(str, parts))) + r".*\n\Z"
-    assert re.search(pattern, result.err), result.err
-    assert "Errno" not in result.err, "the user's words, not the system's"
-    return True
-
-
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -121,53 +103,6 @@ def about(path):
 def arrays(path):
     with safe_open(path, framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-
-
-# Help
-
-
-def commands():
-    (action,) = [action for action in cli._parser()._actions
-                 if isinstance(action, argparse._SubParsersAction)]
-    return [[], *([name] for name in action.choices)]
-
-
-@pytest.mark.parametrize("command", commands(), ids=str)
-def test_help_explains_every_option(minialex, capsys, command):
-    with pytest.raises(SystemExit) as stopped:
-        minialex(*command, "--help")
-    out = capsys.readouterr().out
-    assert stopped.value.code == 0
-    assert out.startswith(f"usage: {' '.join(['minialex', *command])} ")
-    unexplained = re.findall(r"^  (--?\w\S*(?: [A-Z|,]+)?)\n  -", out, re.MULTILINE)
-    assert not unexplained
-
-
-@pytest.mark.parametrize(("arguments", "message"), [
-    ([], "the following arguments are required: COMMAND"),
-    (["fly"], "invalid choice: 'fly'"),
-    (["train", "--model", "vgg"], "invalid choice: 'vgg'"),
-    (["train", "--epochs", "many"], "invalid int value: 'many'"),
-    (["train", "--speed", "9"], "unrecognized arguments: --speed 9"),
-    (["train", "--falls", "5,x"], "'5,x': give numbers of epochs, as in 20,27"),
-    (["train", "--falls", "0,5"], "'0,5': give numbers of epochs, as in 20,27"),
-    (["train", "--falls", "5", "--patience", "3"], "not allowed with argument"),
-    (["train", "--recipe", "mine"], "invalid choice: 'mine'"),
-], ids=str)
-def test_what_argparse_refuses(minialex, capsys, arguments, message):
-    with pytest.raises(SystemExit) as stopped:
-        minialex(*arguments)
-    assert stopped.value.code == 2 and message in capsys.readouterr().err
-
-
-def test_as_a_module_in_a_process_of_its_own(tmp_path):
-    """`python -m minialex`: starts quickly, without matplotlib, Pillow or CuPy."""
-    code = ("import runpy, sys; sys.argv = ['minialex', '--version']\n"
-            "try: runpy.run_module('minialex', run_name='__main__')\n"
-            "finally: print(*{'matplotlib', 'PIL', 'cupy'} & set(sys.modules))")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
-                          text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert (done.stdout, done.stderr) == (f"minialex {__version__}\n\n", "")
 
 
 # A whole run
@@ -305,15 +240,15 @@ def test_one_device_gives_the_weights_of_two(tiny, two_devices, tmp_path):
 
 def interrupt(monkeypatch, step, times=1, number=signal.SIGINT):
     """Ctrl-C while step number `step` of the run is being made, or another signal."""
-    def counted(run, steps, real=run_module.Run._counted):
-        for result in real(run, steps):
+    def counted(worker, batches, real=Worker.steps):
+        for result in real(worker, batches):
             nonlocal step
             step -= 1
             for _ in range(times if step == 0 else 0):
                 signal.raise_signal(number)
             yield result
 
-    monkeypatch.setattr(run_module.Run, "_counted", counted)
+    monkeypatch.setattr(Worker, "steps", counted)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
@@ -326,7 +261,7 @@ def test_resumed_run_is_the_undisturbed_one(tiny, minialex, tmp_path, monkeypatc
     folder = tmp_path / "stopped"
     assert stopped.code == 130 and stopped.err == ""
     assert f"stopped after step {step}; all is saved. Go on with:" in stopped.out
-    assert stopped.out.endswith(f"\n  minialex train --resume {folder}\n")
+    assert stopped.out.endswith(f"\n  {command('train', '--resume', folder)}\n")
     assert not (folder / MODEL).exists()
     resumed = minialex("train", "--resume", folder)
     assert resumed.code == 0 and f"resumed   after step {step}\n" in resumed.out
@@ -363,7 +298,7 @@ def test_second_ctrl_c_stops_at_once(tiny, tmp_path, monkeypatch):
     stopped = tiny("stopped")
     assert (stopped.code, stopped.err) == (130, "minialex: interrupted\n")
     assert stopped.out.endswith("\nGo on from the last checkpoint with:\n"
-                                f"  minialex train --resume {tmp_path / 'stopped'}\n")
+                                f"  {command('train', '--resume', tmp_path / 'stopped')}\n")
     assert about(newest(tmp_path / "stopped"))["progress"]["steps"] == 0
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -464,7 +399,7 @@ def test_ctrl_c_in_a_process_of_its_own(tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
-    assert out.endswith(f"\n  minialex train --resume {folder}\n")
+    assert out.endswith(f"\n  {command('train', '--resume', folder)}\n")
     progress = about(newest(folder))["progress"]
     assert progress["steps"] == 120 * (progress["epoch"] - 1) + progress["number"] >= 120
 
@@ -490,7 +425,7 @@ def test_checkpoints_within_an_epoch(tiny, tmp_path, monkeypatch, every):
 
 def test_best_checkpoint_is_the_first_with_the_smallest_error(tiny, tmp_path, monkeypatch):
     errors = iter([0.5, 0.25, 0.25, 0.75, 0.0])  # of four epochs; the last is on the test images
-    monkeypatch.setattr(Alone, "evaluate",
+    monkeypatch.setattr(Worker, "evaluate",
                         lambda *_: training.Evaluation(next(errors), 0.0, 1.0, 6))
     assert tiny("run", "--epochs", 4).code == 0
     progress = about(tmp_path / "run" / BEST)["progress"]
@@ -524,10 +459,10 @@ def test_damaged_checkpoint_costs_nothing_but_time(tiny, minialex, tmp_path, mon
 
 def test_falls_of_the_rate_are_resumed(tiny, minialex, tmp_path, monkeypatch):
     """They follow from the errors so far: here these never improve, and patience is 1."""
-    def no_better(*arguments, real=Alone.evaluate):
+    def no_better(*arguments, real=Worker.evaluate):
         return real(*arguments)._replace(top1_error=0.5)
 
-    monkeypatch.setattr(Alone, "evaluate", no_better)
+    monkeypatch.setattr(Worker, "evaluate", no_better)
     options = ["--epochs", 4, "--patience", 1]
     assert tiny("whole", *options).code == 0
     rates = [entry["lr"] for entry in lines(tmp_path / "whole" / "log.jsonl")]
@@ -637,9 +572,9 @@ def test_noise_as_run_and_as_printed(tiny, tmp_path, noise):
 def a_run(photographs, devices, folder, **settings):
     recipe, _ = training.change(*training.suggest("alexnet-small", 24), width=0.05, batch=8,
                                 **settings)
-    data = load_data(str(photographs), "alexnet-small")
+    data = open_data(str(photographs), "alexnet-small")
     net = models.AlexNet(devices, 2, 28, 3, 0.05, "he", 1)
-    return run_module.Run(folder, net, recipe, data, 1, None)
+    return Run(net, data, recipe, 1, folder)
 
 
 def test_noise_ends_and_conv1_slows_down_and_freezes(photographs, devices, tmp_path, monkeypatch):
@@ -711,7 +646,7 @@ def downloaded(tmp_path_factory):
     ("imagenette", "alexnet", (4, 2, 2), "val", (256, 256, 3)),
 ])
 def test_public_sets_are_found_by_name(downloaded, name, model, counts, val, shape):
-    data = load_data(name, model, str(downloaded))
+    data = open_data(name, model, str(downloaded))
     assert (len(data.train), len(data.val), len(data.test)) == counts and data.val_name == val
     assert (data.val is data.test) == (name != "clothing")
     for images in data[:3]:
@@ -733,7 +668,7 @@ def test_public_sets_are_found_by_name(downloaded, name, model, counts, val, sha
 ])
 def test_sets_that_a_model_cannot_see(downloaded, name, model, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        load_data(name, model, str(downloaded))
+        open_data(name, model, str(downloaded))
 
 
 @pytest.mark.parametrize(("name", "model"), [
@@ -770,19 +705,19 @@ def test_prepared_folder_trains(tiny, packed, tmp_path):
 
 
 def test_prepared_folder_of_the_wrong_size(packed):
-    assert load_data(str(packed[256]), "alexnet").val_name == "val"
+    assert open_data(str(packed[256]), "alexnet").val_name == "val"
     with pytest.raises(ValueError, match=r"--model alexnet-small sees 28x28 pixels, and the images "
                                          r"of .*256 have 256: .*minialex data prepare --side 32"):
-        load_data(str(packed[256]), "alexnet-small")
+        open_data(str(packed[256]), "alexnet-small")
     with pytest.raises(ValueError, match=r"--model alexnet needs .* images of .*32 have 32: train"):
-        load_data(str(packed[32]), "alexnet")
+        open_data(str(packed[32]), "alexnet")
 
 
 def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     begun = shutil.copytree(packed[32], tmp_path / "begun")
     (begun / "manifest.csv").unlink()
     with pytest.raises(ValueError, match="begun: is no prepared set, or not finished; prepare "):
-        load_data(str(begun), "alexnet-small")
+        open_data(str(begun), "alexnet-small")
 
 
 # Mistakes
@@ -993,18 +928,6 @@ def test_pictures_without_folders_of_classes(tiny, photographs, tmp_path, flat):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
-def test_reader_that_has_seen_enough(tmp_path):
-    """As with `| head`: no fault of the run, and no advice."""
-    command = [sys.executable, "-m", "minialex", "train", "--steps", 2, "--batch", 8, "--width",
-               0.05, "--devices", "cpu:0", "--out", tmp_path / "run"]
-    with subprocess.Popen(list(map(str, command)), env={**os.environ, "PYTHONPATH": str(ROOT)},
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == "" and process.wait(60) == 141
-
-
 def test_broken_test_picture_is_found_before_training(tiny, photographs, tmp_path):
     mine = Path(shutil.copytree(photographs, tmp_path / "mine"))
     (mine / "val" / "dark" / "x.png").write_bytes(b"no picture")
@@ -1035,45 +958,3 @@ def test_lenet_runs(minialex, devices, tmp_path):
     assert result.code == 0 and "lenet5: 61,706 parameters" in result.out
     assert "copies between devices in one step, batch 16:\nnone\n" in result.out
     assert names(tmp_path / "run") == files(0, 2)
-
-
-# Devices
-
-
-@pytest.mark.parametrize(("gpus", "chosen", "why"), [
-    (0, ("cpu:0", "cpu:1"), r"two virtual devices on the processor; no driver"),
-    (1, ("gpu:0", "gpu:0"), r"this machine has one GPU; it takes both columns"),
-    (2, ("gpu:0", "gpu:1"), r"this machine has two GPUs"),
-    (4, ("gpu:0", "gpu:1"), r"two GPUs"),
-])
-def test_best_devices_are_chosen_and_the_reason_given(monkeypatch, gpus, chosen, why):
-    names = [f"gpu:{index}" for index in range(gpus)] + ["cpu:0", "cpu:1"]
-    monkeypatch.setattr(backend, "available", lambda: names)
-    monkeypatch.setattr(backend, "why_no_gpu", lambda: "" if gpus else "no driver")
-    devices, reason = choose_devices(None)
-    assert devices == chosen and re.search(why, reason)
-
-
-@pytest.mark.parametrize(("wanted", "devices"), [
-    ("cpu:3", ("cpu:3", "cpu:3")), ("cpu", ("cpu:0", "cpu:0")),
-    ("cpu:2, cpu:1", ("cpu:2", "cpu:1"))])
-def test_wanted_devices_are_taken(wanted, devices):
-    assert choose_devices(wanted) == (devices, "as you asked")
-
-
-# Bench
-
-
-def test_bench_prints_its_table(minialex, devices):
-    result = minialex("bench", "--model", "lenet5", "--steps", 1, "--batch", 8, "--devices",
-                      ",".join(devices))
-    assert result.code == 0 and result.err == ""
-    for part in ("forward", "backward", "update", "step"):
-        assert re.search(rf"^{part} +\d+\.\d ms$", result.out, re.MULTILINE), result.out
-    assert re.search(r"^images/s +\d+\.\d$", result.out, re.MULTILINE)
-    assert re.search(rf"^peak +\d+\.\d MiB on {devices[0]}$", result.out, re.MULTILINE)
-
-
-@pytest.mark.parametrize("option", ["--steps", "--batch"])
-def test_bench_of_nothing(minialex, option):
-    assert mistake(minialex("bench", option, 0), f"{option} 0: give at least 1")

@@ -58,6 +58,9 @@ class Classifier:
             raise InputError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
                              "each of two columns")
         path, arrays, about = _stored(Path(folder), weights)
+        if "model" not in about:
+            raise CheckpointError(f"{path}: does not say what model it is of; train with "
+                                  "Run(..., about={'model': NAME})")
         try:
             return _restored(path, arrays, about, devices)
         except backend.DeviceError:

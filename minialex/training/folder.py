@@ -116,6 +116,9 @@ class RunFolder:
             file.write(f"{json.dumps(content, indent=2)}\n".encode())
         return self.path / name
 
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_file()
+
     def remove(self, *names: str) -> None:
         for name in names:
             (self.path / name).unlink(missing_ok=True)

@@ -119,7 +119,10 @@ class Run:
                         break
                     if stop and not self._at_end():
                         return
-                yield from self._end()
+                [complete] = self._worker.any(bool(self.folder and self.folder.has(SUMMARY)))
+                if not complete:
+                    yield from self._end()
+                self.finished = True
         except GeneratorExit:  # the caller has left the loop, between two steps
             raise
         except BaseException:
