@@ -22,7 +22,7 @@ from .events import EpochDone, Kept, Saved, StepDone
 from .progress import Progress
 from .stored import from_stored, has_type
 
-__all__ = ["CONFIG", "LOG", "MEAN", "MODEL", "STEPS", "SUMMARY", "RunFolder"]
+__all__ = ["CONFIG", "LOG", "MEAN", "MODEL", "STEPS", "SUMMARY", "RunFolder", "is_free"]
 
 CONFIG, LOG, STEPS = "config.json", "log.jsonl", "steps.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
@@ -52,11 +52,9 @@ class RunFolder:
         Raises FileError if it cannot, and InputError if a new run finds other files there.
         """
         with locked(self.path / LOCK, "choose another folder"):
-            # A run that was killed while it wrote its config.json has left no more than these.
-            if new and any(path.suffix != ".part" and path.name != LOCK
-                           for path in self.path.iterdir()):
-                raise InputError(f"{self.path} is not empty; choose another folder" + (
-                    ", or resume the run in it" if (self.path / CONFIG).exists() else ""))
+            if new and not is_free(self.path):
+                raise InputError(f"{self.path} is not empty; choose another folder, or resume the "
+                                 "run in it, if there is one")
             check_writable(self.path, "choose another folder")
             self._check_room()
             for unfinished in self.path.glob("*.part"):
@@ -149,7 +147,8 @@ class RunFolder:
         path, found, wrong = self.path / name, self._lines(name), ""
         for number in range(1, count + 1):
             if number not in found:
-                wrong = wrong or f"line {number} is missing or damaged"
+                wrong = wrong or (f"line {number} is missing or damaged; a new file has what "
+                                  "the checkpoint knows")
                 entry = {KEYS[name][0]: number, **known(number)}
                 found[number] = json.dumps({key: entry.get(key) for key in KEYS[name]}).encode()
         kept = Path(f"{path}.damaged") if wrong and path.exists() else None
@@ -171,6 +170,13 @@ class RunFolder:
         """A log, as it is read back for pictures."""
         lines = (self.path / name).read_bytes().splitlines()
         return [entry for line in lines if (entry := _entry(name, line)) is not None]
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a new run may be written there."""
+    # A run that was killed while it wrote its config.json has left no more than these.
+    return not folder.is_dir() or all(path.suffix == ".part" or path.name == LOCK
+                                      for path in folder.iterdir())
 
 
 def _entry(name: str, line: bytes) -> Entry | None:
