@@ -32,7 +32,7 @@ NAMED, COUNTED = 40, 20  # classes: up to here a confusion matrix has names, and
 def _save(figure: Any, path: Path) -> None:
     with warnings.catch_warnings(), replacing(path) as file:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # names in letters without a font
-        figure.savefig(file, dpi=110, format="png", bbox_inches="tight")
+        figure.savefig(file, dpi=110, format=path.suffix[1:].lower(), bbox_inches="tight")
     plt.close(figure)
 
 
