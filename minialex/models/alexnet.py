@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from .. import nn, ops
 from ..backend import Device
 from ..errors import InputError
-from ..ops.common import output_size, padding
+from ..ops.common import output_size, padding, whole
 from ..tensor import Tensor
 
 __all__ = ["AlexNet", "Column", "LayerCount", "exchange"]
@@ -129,13 +130,13 @@ class AlexNet(nn.Module):
         if isinstance(devices, (str, Device)) or len(devices) != 2:
             raise InputError(f"AlexNet: devices is {devices!r}; name one for each of the two "
                              "columns: ('gpu:0', 'gpu:1'), or the same one twice")
-        if image_size < 19:
+        if whole("AlexNet", "image_size", image_size) < 19:
             raise InputError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
         if init not in ("run145", "paper", "he"):
             raise InputError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
-        if not width > 0:
-            raise InputError(f"AlexNet: width is {width}; it must be more than 0")
-        rng = np.random.default_rng(seed)
+        if not 0 < width < math.inf:
+            raise InputError(f"AlexNet: width is {width}; it must be more than 0, and finite")
+        rng = nn.init.generator(seed)
         self.image_size, self.channels = image_size, channels
         self.columns = [Column(device, image_size, channels, width, init, rng)
                         for device in devices]

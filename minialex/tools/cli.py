@@ -13,7 +13,6 @@ from importlib import import_module
 
 from .. import __version__
 from ..errors import MinialexError
-from ._interim import INTERIM
 from .arguments import Parser
 from .text import command, say
 
@@ -65,7 +64,7 @@ def make_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"minialex {__version__}")
     groups = {"": parser.add_subparsers(title="commands", required=True, metavar="COMMAND")}
     for name in COMMANDS:
-        module = INTERIM.get(name) or import_module(f".{name.replace(' ', '_')}", __package__)
+        module = import_module(f".{name.replace(' ', '_')}", __package__)
         group, _, last = name.rpartition(" ")
         if group not in groups:
             of_group = groups[""].add_parser(group, help=GROUPS[group], description=GROUPS[group])
