@@ -27,7 +27,7 @@ from minialex import __version__, backend, datasets, models, optim, training
 from minialex.files import locked
 from minialex.tools import cli, plots
 from minialex.tools import run as run_module
-from minialex.tools.setup import choose_devices, load_data
+from minialex.tools.images import open_data
 from minialex.training.parallel import Alone
 
 pytestmark = pytest.mark.ch11
