@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,11 +64,10 @@ def small_shards(monkeypatch):
 
 
 @pytest.fixture
-def prepare(capsys):
+def prepare(minialex):
     """Call it like `minialex data prepare`: exit code, standard output and error."""
     def run(*arguments):
-        code = cli.main(["data", "prepare", "--side", str(SIDE), *map(str, arguments)])
-        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+        return minialex("data", "prepare", "--side", SIDE, *arguments)
 
     return run
 
@@ -618,17 +617,50 @@ def test_links_are_followed(source, prepare, tmp_path):
 
 def test_default_folder_and_report(source, prepare):
     done = prepare(source)
-    assert done.out.splitlines()[:-2] == [
+    assert done.out.splitlines()[:6] == [
         f"source    {source}", "          13 train, 3 val, 2 test files in 2 classes",
         f"into      {source}-prepared", "train     13 images in 4 shards",
         "val       3 images in 1 shard", "test      2 images in 1 shard"]
-    assert "packed 18 files in" in done.out.splitlines()[-2] and done.err == ""
-    assert done.out.endswith(f"next      minialex train --model alexnet --data {source}-prepared\n")
+    assert "packed 18 files in" in done.out.splitlines()[6] and done.err == ""
+
+
+@pytest.mark.parametrize(("side", "model"), [
+    (32, "alexnet-small"), (28, "alexnet-small"), (56, "alexnet-small"), (224, "alexnet"),
+    (226, "alexnet"), (256, "alexnet"), (100, None), (16, None)])
+def test_proposed_training_works_or_it_says_what_is_missing(tmp_path, minialex, side, model):
+    fill(tmp_path / "my pets" / "train" / "cat", 3)
+    fill(tmp_path / "my pets" / "train" / "ant", 3, 100)
+    fill(tmp_path / "my pets" / "val" / "ant", 2, 200)
+    out = minialex("data", "prepare", tmp_path / "my pets", "--side", side).out
+    if model is None:
+        assert "with --side 256 or --side 32" in out and " train --" not in out
+        return
+    words = shlex.split(out.splitlines()[-1])
+    words = words[words.index("train"):]
+    assert words[:3] == ["train", "--model", model]
+    done = minialex(*words, "--steps", 1, "--batch", 2, "--width", 0.05, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+
+
+def test_proposal_where_there_is_nothing_to_test_with(tmp_path, minialex):
+    fill(tmp_path / "pets" / "train" / "cat", 9)
+
+    def proposed(source, *options):
+        return minialex("data", "prepare", source, "--side", 32, "--out",
+                        tmp_path / "-".join(["out", source.name, *options]), *options).out
+
+    out = proposed(tmp_path / "pets" / "train")
+    assert "with --split 80,10,10" in out and " train --" not in out
+    out = proposed(tmp_path / "pets")
+    assert f"with some of them in {tmp_path / 'pets' / 'val'}/CLASS/" in out
+    assert " train --" not in out
+    out = proposed(tmp_path / "pets" / "train", "--split", "80,10,10")
+    assert " train --model alexnet-small --data" in out
 
 
 def test_folder_without_train_is_all_for_training(source, prepare, tmp_path):
     done = prepare(source / "train", "--out", tmp_path / "out")
-    assert "to set some aside, give --split 80,10,10" in done.out
+    assert "with --split 80,10,10" in done.out
     assert len(prepared(tmp_path / "out")) == 13
     with pytest.raises(DataError, match="has no images for 'val'"):
         prepared(tmp_path / "out", "val")
@@ -658,10 +690,9 @@ def test_split_may_leave_one_out(tmp_path, prepare):
 
 
 @pytest.mark.parametrize("text", ["80,20", "80,10,20", "0,50,50", "a,b,c", "90,20,-10", ""])
-def test_split_that_is_none(source, prepare, capsys, text):
-    with pytest.raises(SystemExit):
-        prepare(source, f"--split={text}")
-    assert "give train, val and test in per cent, as in 80,10,10" in capsys.readouterr().err
+def test_split_that_is_none(source, prepare, text):
+    assert mistake(prepare(source, f"--split={text}"),
+                   f"--split {text}: give train, val and test in per cent, as in 80,10,10")
 
 
 def test_folder_without_classes_is_named_and_left_out(source, prepare):
@@ -704,7 +735,7 @@ def test_split_of_another_spelling_does_not_become_a_class(source, prepare, name
      "validation: has the class yak, for which there is no folder in "),
     (lambda source: (source / "train").rename(source / "learn"), [],
      "there is a folder test, but no folder train; "),
-    (lambda source: None, ["--split", "80,10,10"], "has a folder train already, and so needs no"),
+    (lambda source: None, ["--split", "80,10,10"], "has a folder train already; leave it out"),
     (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; need one"),
     (lambda source: [path.unlink() for path in (source / "train").glob("*/*")], [],
      "train: no pictures; they must lie in "),

@@ -98,7 +98,7 @@ def test_as_a_module_it_starts_without_what_it_does_not_need(tmp_path):
     ("evaluate run --out ''", ["--out '': give the name"]),
     ("predict run a.jpg --plot x.gif", ["--plot x.gif: give a name that ends in .png, .jpg, "]),
     ("predict run a.jpg --plot x", ["--plot x: give a name that ends in .png"]),
-    ("predict run a.jpg --plot /nowhere/x.png", ["--plot /nowhere/x.png: cannot be written"]),
+    ("predict run a.jpg --plot /nowhere/x.png", ["--plot /nowhere/x.png: there is no folder /nowhere; "]),
     ("plan --link 0", ["--link 0: give a number more than 0"]),
     ("plan --flops nan", ["--flops nan: give a number more than 0"]),
     ("plan --flops inf", ["--flops inf: give a number more than 0"]),
@@ -117,11 +117,12 @@ def test_mistake_is_one_line_that_says_where_the_help_is(minialex, words, parts)
     assert minialex(*after).out.startswith("usage: " + " ".join(["minialex", *after[:-1]]))
 
 
-def test_share_and_number_know_their_ends():
-    assert [arguments.share(text) for text in ("0", "1", "0.5")] == [0, 1, 0.5]
+def test_numbers_know_their_ends():
+    share = arguments.number("from 0 to 1", lambda value: 0 <= value <= 1)
+    assert [share(text) for text in ("0", "1", "0.5")] == [0, 1, 0.5]
     for text in ("-0.1", "1.01", "nan", "x", ""):
         with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 1"):
-            arguments.share(text)
+            share(text)
     assert arguments.whole(0)("0") == 0 and arguments.whole(8, 4096)("4096") == 4096
     for text in ("7", "4097", "8.0", "", "٣x"):
         with pytest.raises(argparse.ArgumentTypeError, match="from 8 to 4,096"):
@@ -135,7 +136,7 @@ def test_place_of_a_picture_is_tried_before_the_work(tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").touch()
     for place in "folder.png", "file/x.png", "none/x.png":
-        with pytest.raises(argparse.ArgumentTypeError, match="cannot be written"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"{place}: .*folder.*; "):
             arguments.picture_file(str(tmp_path / place))
     assert not (tmp_path / "none").exists()
 

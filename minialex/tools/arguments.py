@@ -6,15 +6,16 @@ import argparse
 import math
 import re
 import sys
-import tempfile
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
+from ..errors import FileError
+from ..files import check_writable
 from .text import command, say
 
-__all__ = ["Parser", "number", "path", "picture_file", "share", "whole"]
+__all__ = ["Parser", "number", "path", "picture_file", "whole"]
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
 # What argparse says, and what we say.
@@ -77,9 +78,6 @@ def number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]
     return read
 
 
-share = number("from 0 to 1", lambda value: 0 <= value <= 1)
-
-
 def path(text: str) -> str:
     """The name of a file or folder, which need not be there."""
     if not text.strip():
@@ -93,12 +91,12 @@ def picture_file(text: str) -> Path:
     if target.suffix.lower() not in PICTURES:
         raise argparse.ArgumentTypeError(f"{text}: give a name that ends in "
                                          f"{', '.join(PICTURES)}, which is the format drawn")
+    if target.is_dir() or not target.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is a folder; add the name of a file"
+                                         if target.is_dir() else
+                                         f"{text}: there is no folder {target.parent}; make it")
     try:
-        if target.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        with tempfile.TemporaryFile(dir=target.parent) as file:
-            file.write(b"minialex")
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{text}: cannot be written ({error.strerror}); "
-                                         "choose another place") from None
+        check_writable(target.parent)
+    except FileError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return target

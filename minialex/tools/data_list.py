@@ -17,6 +17,7 @@ __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 SUMMARY = "show the sets that minialex knows, and which are here"
 DESCRIPTION = ("Show the data sets that minialex knows: what they hold, how large the download is, "
                "under which licence, and where each lies.")
+LEFT = ("name", "pixels", "licence", "where")
 NOTES = """
 400+: pixels of the shorter side.
 embedded: comes with minialex.
@@ -46,9 +47,10 @@ def run(options: argparse.Namespace) -> int:
     rows += [(name, f"{sum(known.images.values()):,}", f"{known.classes:,}", known.pixels,
               _download(known), known.licence, _where(name, found[name], options.data_dir))
              for name, known in SETS.items()]
-    if width() < 80:  # the licence does not fit; --json has it
-        rows = [(*row[:5], row[6]) for row in rows]
-    say(table(rows, left=(0, 3, 5, 6)))
+    for column in (5, 3):  # where there is no room, --json has them
+        if max(map(len, table(rows).splitlines())) > width():
+            rows = [(*row[:column], *row[column + 1:]) for row in rows]
+    say(table(rows, left=[column for column, name in enumerate(rows[0]) if name in LEFT]))
     say(NOTES)
     given = ["--data-dir", options.data_dir] if options.data_dir else []
     say(f"\nTo bring a set to {place}:\n  {command('data', 'get', 'NAME', *given)}")

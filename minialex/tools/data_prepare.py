@@ -10,7 +10,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
-from .. import backend
+from .. import backend, models
 from ..datasets import is_prepared
 from ..datasets.sets.folder import folder_source
 from ..datasets.sets.imagenet import imagenet_source, is_imagenet
@@ -83,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
                 say("          is finished already (same names and sizes); nothing to do")
             else:
                 _prepare(folder, source, shards, options)
-        _propose(folder, options.side, [split for split, files in source.splits.items() if files])
+        _propose(folder, root, options.side, [
+            split for split, files in source.splits.items() if files])
     except KeyboardInterrupt:
         say("\nminialex: interrupted; finished shards are kept, and the same command goes on from "
             "there", sys.stderr)
@@ -103,6 +104,8 @@ def _check(root: Path, folder: Path) -> None:
 
 def _source(root: Path, options: argparse.Namespace) -> Source:
     if not is_imagenet(root):
+        if options.split is not None and (root / "train").is_dir():
+            raise InputError(f"--split: {root} has a folder train already; leave it out")
         return folder_source(root, options.split)
     if options.split is not None:
         raise InputError("--split: ImageNet has splits of its own; leave it out")
@@ -141,14 +144,21 @@ def _tell(report: Report, folder: Path, shards: list[Shard]) -> None:
         say(f"          classes without a training image: {', '.join(report.unseen)}")
 
 
-def _propose(folder: Path, side: int, splits: list[str]) -> None:
-    """The command that trains with this set, or what it needs for that."""
-    fitting = fitting_models(side, channels=3)
+def _propose(folder: Path, root: Path, side: int, splits: list[str]) -> None:
+    """The command that trains with this set, or what is missing for that."""
+    fitting, missing = fitting_models(side, channels=3), []
     if not fitting:
-        say(f"next      no model here sees squares of {side} pixels: prepare the pictures again, "
-            "with --side 256 or --side 32, into another folder")
-    elif not {"val", "test"} & set(splits):
-        say("next      to train, some pictures must be kept for a test: prepare them again, with "
-            "--split 80,10,10, into another folder")
+        missing.append(f"--side 256 or --side 32, since no model sees squares of {side} pixels")
+    if not {"val", "test"} & set(splits):
+        missing.append((f"some of them in {root / 'val'}/CLASS/" if (root / "train").is_dir() else
+                        "--split 80,10,10") + ", since there are none to test with")
+    if missing:
+        say("next      to train, prepare the pictures again, into another folder:")
+        for line in missing:
+            say(f"          with {line}")
     else:
-        say(f"next      {command('train', '--model', fitting[0], '--data', folder)}")
+        words = ["train", "--model", fitting[0], "--data", folder]
+        info = models.model_info(fitting[0])
+        if side < info.image_size:
+            words += ["--image-size", info.pictures[0]]
+        say(f"next      {command(*words)}")

@@ -197,8 +197,8 @@ def as_text(report: dict[str, Any]) -> str:
                      _number(row["top1_error"], ".2%"), other))
     text = f"\n{table(figures)}\n\n{table(rows, left=(0, 3))}"
     if len(report["classes"]) > ROWS:
-        text += (f"\n... and {len(report['classes']) - ROWS:,} classes with no more errors: all "
-                 "are in the JSON file")
+        text += (f"\n... and {len(report['classes']) - ROWS:,} classes with no more errors: see "
+                 "the JSON file")
     return text
 
 

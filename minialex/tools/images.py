@@ -23,9 +23,10 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
         raise InputError(f"--data {name}: this set is not here yet; bring it with: "
                          f"{command('data', 'get', error.name, *place)}") from None
     except DataError as error:
-        raise InputError(f"--data {error}" if str(error).startswith(f"{name}:") else str(error)
-                         + "; that is the data of the run, seen from the folder in which it was "
-                           "started: if it lies elsewhere, give --data" * of_run) from None
+        option = "--data " if str(error).startswith(f"{name}:") else ""
+        elsewhere = ("; that is the data of the run, seen from the folder in which it was started: "
+                     "if it lies elsewhere, give --data") if of_run else ""
+        raise InputError(f"{option}{error}{elsewhere}") from None
     _check(name, model, *data.train.shape[1:])
     return data
 
@@ -37,15 +38,14 @@ def fitting_models(side: int, channels: int) -> list[str]:
 
 
 def _check(name: str, model: str, side: int, channels: int) -> None:
-    if model in fitting_models(side, channels):
+    others = fitting_models(side, channels)
+    if model in others:
         return
     info = models.model_info(model)
     least, most = info.pictures
-    colours = "" if 3 in info.channels else "grey "
-    others = fitting_models(side, channels)
-    remedy = f"use --model {others[0]}" if others else "prepare them again with another --side"
-    raise InputError(
-        f"--model {model} needs {colours}images of {least} to {most} pixels" if most else
-        f"--model {model} needs photographs of at least {least} pixels" +
-        f", and those of {name} have {side}{' and colours' if channels == 3 else ''}; {remedy}, "
-        "or other --data")
+    pixels = f"{least} to {most}" if most else f"at least {least}"
+    needed = f"{'' if 3 in info.channels else 'grey '}images of {pixels} pixels"
+    came = f"{side}{' and are in colour' if channels == 3 else ''}"
+    remedy = f"--model {others[0]}" if others else "pictures of another --side"
+    raise InputError(f"--model {model} needs {needed}, and those of {name} have {came}; use "
+                     f"{remedy}, or other --data")

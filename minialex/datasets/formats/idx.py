@@ -20,11 +20,12 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...files import replacing
 from ..errors import DataError
 
 __all__ = ["read_idx", "write_idx"]
@@ -32,6 +33,8 @@ __all__ = ["read_idx", "write_idx"]
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _CODES = {np.dtype(text).newbyteorder("="): code for code, text in _DTYPES.items()}
 _MAX_RANK = 32  # NumPy 1.26 has no more dimensions
+_MOST_BYTES = 2**30  # of an array: five times as much as any set stored like MNIST
+_CHUNK = 2**20
 _GET_AGAIN = "get the file again"
 
 
@@ -41,46 +44,66 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Returns a new, writable array in the machine's own byte order. Its shape and dtype are those of
     the header: uint8, int8, int16, int32, float32 or float64.
 
-    Raises DataError if the file is missing, unreadable or anything but exactly one idx array.
+    Raises DataError if the file is missing, unreadable or anything but exactly one idx array of at
+    most 1 GiB. The header is judged before memory is taken for what it claims.
     """
-    data = _read_bytes(Path(path))
-    if len(data) < 4:
-        raise DataError(
-            f"{path}: {len(data)} bytes came; an idx header needs 4 or more; {_GET_AGAIN}"
-        )
-    if data[:2] != b"\0\0":
-        raise DataError(
-            f"{path}: the file starts with bytes {data[:4].hex(' ')}; an idx file starts with "
-            f"00 00; check the path or {_GET_AGAIN}"
-        )
-    code, rank = data[2], data[3]
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; need an idx file; name a file inside it")
+    try:
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            return _read(path, gzip.GzipFile(fileobj=file) if packed else file)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; need an idx file; check the path") from None
+    except EOFError:
+        raise DataError(f"{path}: the gzip stream ends too early; need the whole file; "
+                        f"{_GET_AGAIN}") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{path}: damaged gzip stream ({error}); need an intact file; "
+                        f"{_GET_AGAIN}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); need a readable file; "
+                        "check its permissions") from error
+
+
+def _read(path: Path, file: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
+    start = file.read(4)
+    if len(start) < 4:
+        raise DataError(f"{path}: {len(start)} bytes came; an idx header needs 4 or more; "
+                        f"{_GET_AGAIN}")
+    if start[:2] != b"\0\0":
+        raise DataError(f"{path}: the file starts with bytes {start.hex(' ')}; an idx file starts "
+                        f"with 00 00; check the path or {_GET_AGAIN}")
+    code, rank = start[2], start[3]
     if code not in _DTYPES:
         known = ", ".join(f"0x{known:02x} ({dtype})" for dtype, known in _CODES.items())
         raise DataError(f"{path}: type code 0x{code:02x} came; need one of {known}; {_GET_AGAIN}")
     if not 1 <= rank <= _MAX_RANK:
         raise DataError(f"{path}: {rank} dimensions came; need 1 to {_MAX_RANK}; {_GET_AGAIN}")
-
-    start = 4 + 4 * rank
-    if len(data) < start:
-        raise DataError(
-            f"{path}: the header ends after {len(data)} bytes; {rank} dimensions need {start}; "
-            f"the file was cut off; {_GET_AGAIN}"
-        )
-    shape = struct.unpack(f">{rank}I", data[4:start])
+    sizes = file.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise DataError(f"{path}: the header ends after {4 + len(sizes)} bytes; {rank} dimensions "
+                        f"need {4 + 4 * rank}; the file was cut off; {_GET_AGAIN}")
+    shape = struct.unpack(f">{rank}I", sizes)
     stored = np.dtype(_DTYPES[code])
-    came, need = len(data) - start, math.prod(shape) * stored.itemsize
-    if came < need:
-        raise DataError(
-            f"{path}: {came} bytes of data came; shape {shape} of {stored.name} needs {need}; "
-            f"the file was cut off; {_GET_AGAIN}"
-        )
-    if came > need:
-        raise DataError(
-            f"{path}: {came - need} trailing bytes came after the {need} bytes that shape {shape} "
-            f"of {stored.name} needs; {_GET_AGAIN}"
-        )
-    # astype copies: the bytes object is read-only and big-endian, the result is neither.
-    return np.ndarray(shape, stored, data, offset=start).astype(stored.newbyteorder("="))
+    # An empty array has no bytes, but NumPy counts as if each dimension of 0 were 1.
+    if math.prod(max(size, 1) for size in shape) * stored.itemsize > _MOST_BYTES:
+        raise DataError(f"{path}: shape {shape} of {stored.name} came; need at most "
+                        f"{_MOST_BYTES:,} bytes; {_GET_AGAIN}")
+    need = math.prod(shape) * stored.itemsize
+    data = bytearray()
+    while len(data) <= need and (more := file.read(min(_CHUNK, need + 1 - len(data)))):
+        data += more
+    if len(data) < need:
+        raise DataError(f"{path}: {len(data)} bytes of data came; shape {shape} of {stored.name} "
+                        f"needs {need}; the file was cut off; {_GET_AGAIN}")
+    if len(data) > need:
+        raise DataError(f"{path}: trailing bytes came after the {need} bytes that shape {shape} "
+                        f"of {stored.name} needs; {_GET_AGAIN}")
+    # astype copies: what was read is big-endian.
+    return np.ndarray(shape, stored, data).astype(stored.newbyteorder("="))
 
 
 def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
@@ -88,9 +111,9 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
 
     array: any shape with at least one dimension, each below 2**32; uint8, int8, int16, int32,
     float32 or float64. The same array gives the same bytes at any time, under any name. The file
-    appears whole or not at all: it is written beside its place under another name, then renamed.
+    appears whole or not at all.
 
-    Raises DataError if idx cannot hold the array, or if the file cannot be written.
+    Raises DataError if idx cannot hold the array, and FileError if the file cannot be written.
     """
     path = Path(path)
     code = _CODES.get(array.dtype.newbyteorder("="))
@@ -104,48 +127,11 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     header = struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     data = header + array.astype(_DTYPES[code]).tobytes()
 
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(unfinished, "wb") as file:
-            if path.suffix == ".gz":
-                # No name and no time in the gzip header: they would make equal data differ.
-                # Level 9 takes eight times as long for images, and saves 1 % of their size.
-                with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-                    packed.write(data)
-            else:
-                file.write(data)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror}); need an existing folder with write "
-            "permission and free space; make room or choose another path"
-        ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _read_bytes(path: Path) -> bytes:
-    """All bytes of a file, unpacked if it is gzipped."""
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; need an idx file; name a file inside it")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; need an idx file; check the path") from None
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); need a readable file; "
-            "check its permissions"
-        ) from error
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except EOFError:
-        raise DataError(
-            f"{path}: the gzip stream ends too early; need the whole file; {_GET_AGAIN}"
-        ) from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path}: damaged gzip stream ({error}); need an intact file; {_GET_AGAIN}"
-        ) from None
+    with replacing(path) as file:
+        if path.suffix == ".gz":
+            # No name and no time in the gzip header: they would make equal data differ.
+            # Level 9 takes eight times as long for images, and saves 1 % of their size.
+            with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
+                packed.write(data)
+        else:
+            file.write(data)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...files import read_json
 from ..errors import DataError
 from ..formats.picture import MOST_BYTES, PictureError, opened
 from ..images import ImageSet, Statistics
@@ -125,16 +125,13 @@ def _checksum(sha256: str) -> int:
 
 def about(folder: Path) -> dict[str, Any]:
     """What the set was made with."""
-    path = folder / ABOUT
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        side = int(found["side"])
-        if not 1 <= side <= MOST_SIDE:
-            raise InputError(f"side {side}")
-        return {**found, "side": side}
-    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-        raise DataError(f"{path}: damaged ({error}); delete the folder and prepare the pictures "
-                        "again") from None
+    remedy = "delete the folder and prepare the pictures again"
+    found = read_json(folder / ABOUT, remedy)
+    side = found.get("side") if isinstance(found, dict) else None
+    if type(side) is not int or not 1 <= side <= MOST_SIDE:
+        raise DataError(f"{folder / ABOUT}: damaged (the side of its images is {side!r:.40}); "
+                        f"{remedy}")
+    return found
 
 
 def _statistics(root: Path, side: int) -> Statistics:
@@ -142,9 +139,12 @@ def _statistics(root: Path, side: int) -> Statistics:
         mean = np.load(path, allow_pickle=False)
         if mean.shape != (side, side, 3) or mean.dtype != np.float32:
             raise InputError(f"{mean.dtype} of shape {mean.shape}")
-    with _whole(root / "statistics.json") as path:
-        covariance = json.loads(path.read_text(encoding="utf-8"))["covariance"]
-        return Statistics(mean, np.array(covariance, np.float64).reshape(3, 3))
+    measured = read_json(root / "statistics.json", f"delete it and {_AGAIN}")
+    with _whole(root / "statistics.json"):
+        covariance = np.array(measured["covariance"], np.float64).reshape(3, 3)
+        if not np.isfinite(covariance).all():
+            raise InputError("a covariance that is not finite")
+        return Statistics(mean, covariance)
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
