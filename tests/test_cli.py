@@ -25,7 +25,7 @@ from safetensors import safe_open
 
 from minialex import backend, datasets, models, optim, training
 from minialex.files import locked
-from minialex.tools import cli, plots
+from minialex.tools import cli, plots, show
 from minialex.tools.images import open_data
 from minialex.tools.text import command
 from minialex.training import Run, Worker
@@ -373,11 +373,50 @@ def test_resumed_run_whose_images_are_gone(tiny, minialex, photographs, tmp_path
     assert minialex("train", "--resume", folder, "--data", tmp_path / "elsewhere").code == 0
 
 
-def test_finished_run_can_be_resumed_and_stays_as_it_is(tiny, minialex, tmp_path):
+def test_finished_run_says_so_and_stays_as_it_is(tiny, minialex, tmp_path, monkeypatch):
+    """Whatever end before its own is asked for, even where its images are gone."""
     assert tiny("run").code == 0
-    shutil.copytree(tmp_path / "run", tmp_path / "before")
-    assert minialex("train", "--resume", tmp_path / "run").code == 0
-    assert compare(tmp_path / "run", tmp_path / "before")
+    folder = tmp_path / "run"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "data": "gone"}))
+    before[folder / "config.json"] = (folder / "config.json").read_bytes()
+    for options in [], ["--epochs", 2], ["--epochs", 1], ["--steps", 5], ["--steps", 99]:
+        done = minialex("train", "--resume", folder, *options)
+        assert done.code == 0 and done.out.startswith(f"{folder}: this run is finished."), options
+        assert command("train", "--resume", folder, "--epochs", 4) in done.out or "--epochs 2" in \
+            done.out
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_run_is_ended_early_or_lengthened(tiny, minialex, tmp_path, monkeypatch):
+    """--epochs and --steps of a resumed run: what it leaves is that of a run with this end."""
+    fixed = ["--falls", 1]
+    assert tiny("four", *fixed, "--epochs", 4).code == 0
+    assert tiny("run", *fixed, "--epochs", 2).code == 0
+    longer = minialex("train", "--resume", tmp_path / "run", "--epochs", 4)
+    assert longer.code == 0 and "resumed   after step 6\n" in longer.out
+    assert "steps     3 in an epoch, 12 in all\n" in longer.out
+    assert compare_but_config(tmp_path / "run", tmp_path / "four")
+
+    folder = stop(tiny, tmp_path, monkeypatch, 4, *fixed, "--epochs", 4)
+    early = minialex("train", "--resume", folder, "--steps", 5)
+    assert early.code == 0 and "after 5 steps" in early.out
+    assert [entry["steps"] for entry in lines(folder / "log.jsonl")] == [3, 5]
+    assert minialex("train", "--resume", folder).out.startswith(f"{folder}: this run is finished")
+    assert minialex("train", "--resume", folder, "--epochs", 4).code == 0
+    assert compare_but_config(folder, tmp_path / "four")
+
+
+def compare_but_config(folder, expected):
+    """As `compare`, for runs with another recipe in the same end."""
+    stored, others = arrays(folder / MODEL), arrays(expected / MODEL)
+    assert all(stored[name].tobytes() == others[name].tobytes() for name in others)
+    for name in "log.jsonl", "steps.jsonl":
+        ours, theirs = ([{**entry, "seconds": 0, "waited": 0} for entry in lines(run / name)]
+                        for run in (folder, expected))
+        assert ours == theirs, name
+    return True
 
 
 def test_ctrl_c_in_a_process_of_its_own(tmp_path):
@@ -876,6 +915,114 @@ def test_broken_picture_stops_the_run_and_is_named(minialex, photographs, tmp_pa
                    copy / "val" / "dark" / "1.jpg", ": not a readable picture", "remove it")
 
 
+@pytest.mark.parametrize(("change", "message"), [
+    ({"recipe": {"noise": "zzz"}}, "noise is 'zzz'; need run145 or literal or none"),
+    ({"recipe": {"patience": -1}}, "patience is -1; need a whole number of at least 0"),
+    ({"recipe": {"width": 30}}, "width is 30; need a share of the paper's kernels, more than 0"),
+    ({"recipe": {"width": "wide"}}, "width is 'wide'; need a number"),
+    ({"recipe": {"falls": 3}}, "falls is 3; need "),
+    ({"recipe": {"epochs": True}}, "epochs is True; need a whole number"),
+    ({"recipe": {"lr": [0.1]}}, "lr is [0.1]; need a number"),
+    ({"model": "vgg"}, "there is no model 'vgg'"),
+    ({"model": ["alexnet"]}, "model is ['alexnet']; need a text"),
+    ({"data": None}, "data is None; need a text"),
+    ({"seed": -1}, "seed is -1; need a whole number of at least 0"),
+    ({"seed": 1.5}, "seed is 1.5; need a whole number"),
+    ({"steps": 0}, "steps is 0; need a whole number of at least 1"),
+    ({"threads": "all"}, "threads is 'all'; need "),
+    ({"devices": "cpu:0"}, "devices is 'cpu:0'; need "),
+    ({"devices": [0]}, "devices is [0]; need "),
+], ids=str)
+def test_forged_config_is_one_line_with_file_and_field(tiny, minialex, tmp_path, monkeypatch,
+                                                       change, message):
+    folder = stop(tiny, tmp_path, monkeypatch, 1)
+    config = json.loads((folder / "config.json").read_text())
+    recipe = {**config["recipe"], **change.pop("recipe", {})}
+    (folder / "config.json").write_text(json.dumps({**config, **change, "recipe": recipe}))
+    assert mistake(minialex("train", "--resume", folder), f"--resume {folder}: ",
+                   "config.json cannot be used (", message)
+
+
+def test_config_nested_deeply(tiny, minialex, tmp_path, monkeypatch):
+    folder = stop(tiny, tmp_path, monkeypatch, 1)
+    (folder / "config.json").write_text("[" * 100_000)
+    assert mistake(minialex("train", "--resume", folder), "--resume ",
+                   "config.json cannot be used (nested too deeply)")
+
+
+def test_one_class_is_refused_before_anything_is_written(tiny, photographs, tmp_path):
+    mine = Path(shutil.copytree(photographs, tmp_path / "mine"))
+    for split in "train", "val":
+        shutil.rmtree(mine / split / "bright")
+    assert mistake(tiny("run", "--data", mine), "mine has one class only, dark; ")
+    assert not (tmp_path / "run").exists()
+
+
+# What is seen while it trains
+
+
+def test_total_of_steps_is_said_at_the_start(tiny):
+    assert "steps     3 in an epoch, 6 in all\n" in tiny("run").out
+    assert "steps     3 in an epoch, 4 in all\n" in tiny("other", "--steps", 4).out
+
+
+def test_log_file_gets_a_line_now_and_then(tiny, monkeypatch):
+    """Not a terminal: no bar, but signs of life."""
+    assert "of 6: loss" not in tiny("run").out, "not in so short a run"
+    monkeypatch.setattr(show, "LINE_EVERY", -1)
+    out = tiny("other").out
+    assert re.findall(r"^step (\d) of 6: loss \d\.\d{3}, .*$", out, re.MULTILINE) == list("123456")
+    assert re.search(r"^step 3 of 6: loss \S+, \d+ s left, \d+ images/s$", out, re.MULTILINE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+@pytest.mark.parametrize("columns", [60, 100])
+def test_bar_on_a_narrow_terminal_shows_the_loss_and_what_is_left(photographs, tmp_path, columns):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    arguments = ["train", "--data", photographs, "--width", 0.05, "--batch", 1, "--epochs", 2,
+                 "--lr", 0.001, "--devices", "cpu:0", "--out", tmp_path / "run"]
+    with subprocess.Popen([sys.executable, "-m", "minialex", *map(str, arguments)], stdout=theirs,
+                          stderr=theirs, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the end of what there is to read
+            while block := os.read(ours, 65536):
+                seen += block
+        os.close(ours)
+        assert process.wait() == 0
+    frames = [frame for frame in re.split(r"[\r\n]", seen.decode()) if re.search(r"\d/24", frame)]
+    assert len(frames) > 3 and max(map(len, frames)) <= columns
+    assert all(re.search(r"\d+/24, loss \d\.\d{3}, ", frame) for frame in frames), frames
+    assert re.search(r"loss \d\.\d{3}, \d+ s left", frames[-1])
+
+
+def ignores_ctrl_c():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="as nohup and & do it")
+def test_ctrl_c_that_is_ignored_stays_ignored(photographs, tmp_path):
+    """A run in the background is not stopped by what is typed in the foreground."""
+    folder = tmp_path / "run"
+    arguments = ["train", "--data", photographs, "--width", 0.05, "--batch", 1, "--epochs", 4,
+                 "--lr", 0.001, "--devices", "cpu:0", "--out", folder]
+    with subprocess.Popen([sys.executable, "-m", "minialex", *map(str, arguments)],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          preexec_fn=ignores_ctrl_c,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        while process.poll() is None and not (folder / "steps.jsonl").exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "") and "after 96 steps" in out
+
+
 # A run that diverges
 
 
@@ -913,12 +1060,15 @@ def test_full_network_makes_a_step(minialex, photographs, devices, tmp_path):
         assert np.ptp(np.asarray(picture.convert("RGB")), axis=2).max() > 50
 
 
-def test_no_top5_of_two_classes(tiny):
+def test_no_top5_of_two_classes(tiny, tmp_path):
     """The right one is always among the first five."""
     out = tiny("run").out
     assert re.search(r"^epoch 1/2: loss \S+, val error top-1 \d+\.\d\d%, \d+ s$", out, re.MULTILINE)
     assert re.search(r"^val error top-1 \d+\.\d\d% on 6 images, after", out, re.MULTILINE)
     assert "top-5" not in out
+    for entry in [*lines(tmp_path / "run" / "log.jsonl"),
+                  json.loads((tmp_path / "run" / "summary.json").read_text())]:
+        assert entry["top5_error"] is None
 
 
 @pytest.mark.parametrize("flat", [["train", "val"], ["val"]], ids=["all", "val"])

@@ -68,7 +68,8 @@ def curves(log: Sequence[dict[str, Any]], split: str, path: Path,
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlim(0, 1.02 * max(epochs, default=1))
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     _save(figure, path)
 
 
@@ -214,7 +215,7 @@ def roofline(result: dict[str, Any], path: Path) -> None:
 def _write_apart(axes: Any, names: Sequence[str], points: Sequence[tuple[float, float]],
                  markers: Sequence[tuple[float, float]]) -> None:
     """A name below each point, further below where it would lie on another name or a marker."""
-    height, letter = 11, 5.5  # points of a line, and of a letter, at font size 8
+    height, letter = 12, 6  # points of a line, and of a letter, at font size 8
     scale = 72 / axes.figure.dpi
     taken = [(x - 5, y - 5, x + 5, y + 5)
              for x, y in (axes.transData.transform(marker) * scale for marker in markers)]

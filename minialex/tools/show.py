@@ -68,24 +68,23 @@ class Display:
                 self._end(event)
 
     def _step(self, event: StepDone) -> None:
-        if self.first is None:
-            self.first = event.step, time.monotonic()
+        self.first = self.first or (event.step, time.monotonic())
+        shown = f"loss {self.run.progress.train_loss:.3f}, {self._speed(event)}"
         if self.bar is None:
-            done = self.run.progress.number - 1
-            self.bar = progress_bar(f"epoch {event.epoch}/{self.run.recipe.epochs}",
-                                    self.run.steps_in_epoch, "step", done)
-            self.bar.bar_format = "{desc} {bar} {n_fmt}/{total_fmt}{postfix}"
-        speed = self._speed(event)
-        self.bar.set_postfix_str(f"loss {self.run.progress.train_loss:.3f}, {speed}", refresh=False)
+            # The loss before the speed: what a narrow terminal has no room for is cut off.
+            self.bar = progress_bar(
+                f"epoch {event.epoch}/{self.run.recipe.epochs}", self.run.steps_in_epoch, "step",
+                self.run.progress.number - 1, postfix=shown,
+                bar_format="{desc} {bar} {n_fmt}/{total_fmt}{postfix}")
+        self.bar.set_postfix_str(shown, refresh=False)
         self.bar.update()
         seen = not self.bar.disable and sys.stdout.isatty()
         if not seen and time.monotonic() - self.told > LINE_EVERY:
             self.told = time.monotonic()
-            say(f"step {event.step:,} of {self.run.steps_in_all:,}: loss "
-                f"{self.run.progress.train_loss:.3f}, {speed}")
+            say(f"step {event.step:,} of {self.run.steps_in_all:,}: {shown}")
 
     def _speed(self, event: StepDone) -> str:
-        """How long the whole run will take from here, and how fast it is; "" at first."""
+        """How long the whole run will take from here, and how fast it is."""
         step, began = self.first or (event.step, 0.0)
         if event.step == step:
             return "..."
