@@ -1,6 +1,7 @@
 """The command line itself: help, mistakes, faults of ours, letters, commands to paste, Ctrl-C."""
 
 import argparse
+import ast
 import errno
 import io
 import os
@@ -98,7 +99,8 @@ def test_as_a_module_it_starts_without_what_it_does_not_need(tmp_path):
     ("evaluate run --out ''", ["--out '': give the name"]),
     ("predict run a.jpg --plot x.gif", ["--plot x.gif: give a name that ends in .png, .jpg, "]),
     ("predict run a.jpg --plot x", ["--plot x: give a name that ends in .png"]),
-    ("predict run a.jpg --plot /nowhere/x.png", ["--plot /nowhere/x.png: there is no folder /nowhere; "]),
+    ("predict run a.jpg --plot /nowhere/x.png",
+     ["--plot /nowhere/x.png: there is no folder /nowhere; "]),
     ("plan --link 0", ["--link 0: give a number more than 0"]),
     ("plan --flops nan", ["--flops nan: give a number more than 0"]),
     ("plan --flops inf", ["--flops inf: give a number more than 0"]),
@@ -409,3 +411,22 @@ def test_wanted_devices_are_taken(wanted, devices):
 def test_devices_that_cannot_be(wanted, message):
     with pytest.raises(errors.MinialexError, match=f"^{re.escape(message)}"):
         choose_devices(wanted)
+
+
+# Where text goes out
+
+
+def printing(tree):
+    """The lines of a source that print, or write to a standard stream."""
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call)
+            and (getattr(node.func, "id", "") == "print" or ast.unparse(node.func).startswith(
+                ("sys.stdout.write", "sys.stderr.write", "traceback.print", "tqdm.write")))]
+
+
+def test_all_text_goes_out_at_one_place():
+    sources = {path.relative_to(ROOT): ast.parse(path.read_text(encoding="utf-8"))
+               for path in (ROOT / "minialex").rglob("*.py")}
+    # The last words of a rank that ends all others from a thread of its own are no command's.
+    assert {str(path) for path, tree in sources.items() if printing(tree)} == {
+        "minialex/tools/text.py", "minialex/parallel/ranks.py"}
+    assert printing(ast.parse("\nprint(1)\nsys.stderr.write('x')")) == [2, 3], "negative control"
