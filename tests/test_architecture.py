@@ -27,6 +27,7 @@ LAYERS = {
     "models": ["backend", "tensor", "ops", "nn"],
     "datasets": [],  # host arrays only, never Tensor
     "training": ["backend", "tensor", "gradcheck", "ops", "optim", "nn", "models", "datasets"],
+    "parallel": ["backend", "tensor", "ops", "optim", "nn", "models", "datasets", "training"],
 }
 for below in LAYERS.values():
     below += ["errors", "files"]  # these two import nothing of minialex, but files its errors
@@ -45,7 +46,8 @@ FOREIGN = {
     "nn": {"numpy"},
     "models": {"numpy"},
     "datasets": {"numpy", "PIL"},
-    "training": {"numpy", "PIL", "safetensors", "tqdm"},
+    "training": {"numpy", "safetensors"},
+    "parallel": {"numpy"},
     "tools": {"numpy", "PIL", "matplotlib", "safetensors", "threadpoolctl", "tqdm"},
 }
 
@@ -55,7 +57,7 @@ EXCEPTIONS = {
     # The only module that goes to the network.
     "datasets.download.fetch": {"pooch", "requests", "tqdm"},
     "files": {"filelock"},
-    "training.distributed": {"mpi4py", "cupyx"},  # the only module that speaks to other processes
+    "parallel.ranks": {"mpi4py"},  # the only module that speaks to other processes
     "ops.transfer": {"backend"},  # the only op that works on two devices
 }
 
@@ -250,7 +252,9 @@ PLANTED = [
     (wrong_imports, "datasets.feed.batches", "from minialex import Tensor", "imports the top"),
     (wrong_imports, "models.lenet", "import torch", "imports torch"),
     (wrong_imports, "tools.bench", "import jax.numpy", "imports jax"),
-    (wrong_imports, "training.loop", "from ..ops import *", "imports * from"),
+    (wrong_imports, "training.step", "from ..ops import *", "imports * from"),
+    (wrong_imports, "training.run", "from ..parallel import ranks", "imports parallel"),
+    (wrong_imports, "parallel.data", "import mpi4py", "imports mpi4py"),
     (too_large, "ops.linear", "x = 1\n" * 251, "the file has 251 code lines"),
     (too_large, "nn.layers", "def f():\n" + "    x = 1\n" * 60, "f has 61 code lines"),
     (wide_lines, "tools.cli", "x = 1  #" + 93 * "-", "line 1 has 101 columns"),

@@ -226,6 +226,6 @@ def connect() -> Communicator:
                          "mpiexec of the MPI library in use "
                          f"({group.mpi.Get_library_version().split(',')[0]})")
     if "mpi4py.run" not in sys.modules:
-        raise InputError(f"python was started without -m mpi4py, so that an error on one rank would "
-                         f"leave the others waiting; {start}")
+        raise InputError("python was started without -m mpi4py, so that an error on one rank "
+                         f"would leave the others waiting; {start}")
     return group

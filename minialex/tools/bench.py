@@ -199,12 +199,13 @@ def _as_text(result: dict[str, Any]) -> str:
         row = [layer["name"], "x".join(map(str, layer["output"]))]
         for way, gflop in (("forward", layer["gflop"]), ("backward", layer["backward_gflop"])):
             ms = layer[f"{way}_ms"]
-            row += [f"{ms:.1f} ms", *([f"{1000 * gflop / ms:.0f}", f"{1e5 * gflop / ms / peak:.0f} %"]
-                                      if gflop else ["", ""])]
+            speed = 1000 * gflop / ms
+            row.append(f"{ms:.1f} ms")
+            row += [f"{speed:.0f}", f"{speed / peak:.0%}"] if gflop else ["", ""]
         rows.append(row)
     floor = sum(layer["gflop"] + layer["backward_gflop"] for layer in result["layers"])
-    lines = [f"machine   matrix product {peak:.0f} GFLOP/s, copy {result['copy_gb_per_s']:.1f} GB/s",
-             "", table(rows, left=(0, 1)), ""]
+    lines = [f"machine   matrix product {peak:.0f} GFLOP/s, copy "
+             f"{result['copy_gb_per_s']:.1f} GB/s", "", table(rows, left=(0, 1)), ""]
     lines += [f"{part:9} {result[f'{part}_ms']:9.1f} ms"
               for part in ("forward", "backward", "update", "step")]
     lines.append(f"floor     {1000 * floor / peak:9.1f} ms: {floor:.1f} GFLOP at that speed; the "

@@ -49,8 +49,8 @@ def curves(log: Sequence[dict[str, Any]], split: str, path: Path,
         some = known[: len(known) // each * each]
         number, loss = (np.array([step[name] for step in some]).reshape(-1, each).mean(axis=1)
                         for name in ("step", "loss"))
-        ends = [(0, 0), *((e["steps"], e["epoch"]) for e in log if e["steps"] is not None)]
-        left.plot(np.interp(number, *zip(*ends, strict=True)), loss, lw=0.8, color=LIGHT_BLUE,
+        ends = np.array([(0, 0), *((e["steps"], e["epoch"]) for e in log if e["steps"])])
+        left.plot(np.interp(number, ends[:, 0], ends[:, 1]), loss, lw=0.8, color=LIGHT_BLUE,
                   label="training, by step")
     for axes, key, factor, colour, label in (
             (left, "train_loss", 1, BLUE, "training"), (left, "val_loss", 1, ORANGE, split),

@@ -21,7 +21,7 @@ from .text import command
 
 __all__ = ["choose_devices", "compare", "connected", "worker"]
 
-WORKERS = {"data": DataParallel, "hybrid": Hybrid}
+WORKERS: dict[str, type[DataParallel]] = {"data": DataParallel, "hybrid": Hybrid}
 
 
 def connected(parallel: str | None) -> Communicator:

@@ -13,12 +13,13 @@ from ..datasets import ImageSet
 from ..errors import InputError
 from ..models import MODELS, model_info
 from ..training import CheckpointError, Recipe, change, suggest
-from ..training.folder import CONFIG, SUMMARY
+from ..training.folder import CONFIG, MODEL, SUMMARY
 from ..training.recipe import RULES, check, lengthen
 from ..training.stored import from_stored, read_json
 from .arguments import path, whole
 
-__all__ = ["Settings", "add_arguments", "choose_recipe", "is_finished", "new", "resumed", "stored"]
+__all__ = ["Settings", "add_arguments", "choose_recipe", "is_finished", "new", "stored",
+           "with_new_end"]
 
 DATA, RECIPE = "fashion-mnist", "run145"  # of whoever gives no options
 # The others of a run that is resumed are its own.
@@ -155,9 +156,14 @@ def choose_recipe(options: argparse.Namespace, model: str,
     return change(recipe, sources, **given)
 
 
-def stored(folder: Path) -> tuple[Settings, Recipe]:
-    """Of the run in a folder. Raises CheckpointError, naming file and field, if they are wrong."""
-    path = folder / CONFIG
+def stored(options: argparse.Namespace) -> tuple[Settings, Recipe]:
+    """Of the run to be resumed. Raises CheckpointError, naming file and field, if they are wrong."""
+    new = [f"--{name.replace('_', '-')}" for name, value in vars(options).items()
+           if name not in CHANGEABLE and value is not None and value is not False]
+    if new:
+        raise InputError(f"--resume {options.resume} goes on with the settings of that run; leave "
+                         f"out {', '.join(new)}, or start a new run without --resume")
+    path = Path(options.resume, CONFIG)
     try:
         config = read_json(path)
         settings = from_stored(Settings, config)
@@ -165,20 +171,15 @@ def stored(folder: Path) -> tuple[Settings, Recipe]:
             raise InputError("no 'recipe' in it")
         return settings, from_stored(Recipe, config["recipe"])
     except InputError as error:
-        raise CheckpointError(f"--resume {folder}: {path} cannot be used ({error}); name the "
-                              "folder of a run of this version that was interrupted") from None
+        raise CheckpointError(f"--resume {options.resume}: {path} cannot be used ({error}); name "
+                              "the folder of a run of this version that was interrupted") from None
 
 
-def resumed(options: argparse.Namespace, settings: Settings,
-            recipe: Recipe) -> tuple[Settings, Recipe]:
-    """What was stored of a run, with another end if the options ask for one."""
-    new = [f"--{name.replace('_', '-')}" for name, value in vars(options).items()
-           if name not in CHANGEABLE and value is not None and value is not False]
-    if new:
-        raise InputError(f"--resume {options.resume} goes on with the settings of that run; leave "
-                         f"out {', '.join(new)}, or start a new run without --resume")
-    steps = settings.steps if options.epochs is None else None  # epochs take the place of steps
-    settings = replace(settings, steps=steps if options.steps is None else options.steps)
+def with_new_end(options: argparse.Namespace, settings: Settings,
+                 recipe: Recipe) -> tuple[Settings, Recipe]:
+    """The same, ending where the options say. New epochs take the place of a limit of steps."""
+    if options.steps is not None or options.epochs is not None:
+        settings = replace(settings, steps=options.steps)
     return settings, lengthen(recipe, options.epochs or recipe.epochs)
 
 
@@ -187,4 +188,5 @@ def is_finished(folder: Path, before: tuple[Settings, Recipe],
     """Whether the run in a folder has come to its end before, and shall not end later now."""
     (epochs, steps), (new_epochs, new_steps) = (
         (recipe.epochs, settings.steps or math.inf) for settings, recipe in (before, now))
-    return (folder / SUMMARY).is_file() and new_epochs <= epochs and new_steps <= steps
+    complete = (folder / SUMMARY).is_file() and (folder / MODEL).is_file()
+    return complete and new_epochs <= epochs and new_steps <= steps

@@ -61,8 +61,7 @@ class Display:
             case RateFell():
                 say("the rate falls to a tenth")
             case Kept(path=path, kept=kept):
-                say(f"{path}: {event.what}" + (f"; as it was, it is kept as {kept.name}"
-                                               if kept else ""))
+                say(f"{path}: {event.what}{f'; it is kept as {kept.name}' if kept else ''}")
             case Resumed():
                 say(f"resumed   after step {event.step:,}")
             case RunDone():

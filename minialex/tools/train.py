@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from .. import __version__, backend, models
 from ..datasets import Data
-from ..errors import FileError, InputError
+from ..errors import FileError, InputError, UsageError
 from ..parallel import Communicator
 from ..training import DivergedError, Recipe, Run, explain
-from ..training.folder import CONFIG
+from ..training.folder import CONFIG, is_free
 from . import devices, ranks, settings
 from .images import open_data
 from .settings import Settings
@@ -83,8 +83,12 @@ def _train(job: Job, options: argparse.Namespace, group: Communicator) -> int:
                             f"lower --lr than {recipe.lr:g}, and another --out") from None
     except BrokenPipeError:  # whoever reads what is printed has seen enough
         raise
+    except UsageError as error:
+        raise InputError(f"--resume {error}, with --data") from None
     except OSError as error:
-        raise FileError(f"{error}; then go on with: {go_on}") from None
+        begun = (job.folder / CONFIG).exists()
+        raise FileError(f"{error}; then go on with: {go_on}" if begun else
+                        f"{error}, with --out") from None
     except KeyboardInterrupt:
         say(f"\nGo on from the last checkpoint with:\n  {go_on}")
         raise
@@ -113,17 +117,18 @@ def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
         images.measure()  # reads all pictures of a raw folder: a broken one shows now
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = Path(options.out or f"runs/{stamp}-{chosen.model}-{data.train.name}")
-    if (folder / CONFIG).exists():
-        raise InputError(f"{folder} is not empty; choose another --out, or go on with the run in "
-                         f"it: {command('train', '--resume', folder)}")
+    if not is_free(folder):
+        go_on = (f", or go on with the run in it: {command('train', '--resume', folder)}"
+                 if (folder / CONFIG).exists() else "")
+        raise InputError(f"{folder} is not empty; choose another --out{go_on}")
     return Job(chosen, recipe, data, chosen.devices, why, folder)
 
 
 def _resumed_job(options: argparse.Namespace, group: Communicator) -> Job | None:
     """A run that was stopped, or is to be longer; None if it is finished."""
     folder = Path(options.resume)
-    before = settings.stored(folder)
-    chosen, recipe = settings.resumed(options, *before)
+    before = settings.stored(options)
+    chosen, recipe = settings.with_new_end(options, *before)
     if settings.is_finished(folder, before, (chosen, recipe)):
         say(f"{folder}: this run is finished. To train longer, give it more epochs: "
             f"{command('train', '--resume', folder, '--epochs', 2 * recipe.epochs)}")

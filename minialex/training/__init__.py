@@ -3,17 +3,8 @@
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .classifier import Classifier
 from .evaluate import Evaluation, evaluate, ranks
-from .events import (
-    EpochDone,
-    Event,
-    Kept,
-    RateFell,
-    Resumed,
-    RunDone,
-    Saved,
-    StepDone,
-    Stuck,
-)
+from .events import EpochDone, Event, Kept, RateFell, Resumed
+from .events import RunDone, Saved, StepDone, Stuck
 from .plateau import entropy, plateau
 from .recipe import Recipe, change, explain, suggest
 from .run import Run

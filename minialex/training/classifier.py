@@ -17,15 +17,14 @@ from ..datasets import DataError, Preparation, read_image
 from ..errors import InputError
 from .checkpoint import BEST, CheckpointError, checkpoints, load_arrays
 from .evaluate import log_probabilities
-from .folder import CONFIG, MODEL
+from .folder import CONFIG, MEAN, MODEL
 from .progress import Progress
 from .recipe import Recipe
 from .stored import from_stored, has_type, read_json
 
-__all__ = ["MEAN", "Classifier"]
+__all__ = ["Classifier"]
 
 AT_ONCE = 30  # views of pictures
-MEAN = "input.mean"  # name of the mean image, beside the weights
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,9 @@ class Classifier:
             raise InputError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
                              "each of two columns")
         path, arrays, about = _stored(Path(folder), weights)
+        if "model" not in about:
+            raise CheckpointError(f"{path}: does not say what model it is of; train with "
+                                  "Run(..., about={'model': NAME})")
         try:
             return _restored(path, arrays, about, devices)
         except backend.DeviceError:
@@ -163,9 +165,9 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any
         raise InputError("classes are no list of names")
     if mean.ndim != 3 or min(mean.shape[:2]) < recipe.image_size:
         raise InputError(f"{MEAN} is {mean.shape}; crops of {recipe.image_size} pixels do not fit")
+    zeros: Any = _NoMoreThan(sum(array.size for array in arrays.values()))
     net = models.build(about["model"], devices, len(classes), mean.shape[2], recipe.width,
-                       recipe.init, recipe.image_size,
-                       _NoMoreThan(sum(array.size for array in arrays.values())))
+                       recipe.init, recipe.image_size, seed=zeros)
     net.load_state(arrays)
     preparation = Preparation(recipe.image_size, mean, recipe.scale, mirror=recipe.mirror)
     return Classifier(net, classes, preparation, about, path)

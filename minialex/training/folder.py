@@ -7,18 +7,26 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import FileError, InputError
-from ..files import LOCK, check_writable, locked, replacing
-from .events import EpochDone, Kept, StepDone
-from .stored import has_type
+import numpy as np
 
-__all__ = ["CONFIG", "LOG", "MODEL", "STEPS", "SUMMARY", "RunFolder"]
+from ..errors import FileError, InputError, UsageError
+from ..files import LOCK, check_writable, locked, replacing
+from ..nn import Module
+from ..optim import SGD
+from .checkpoint import checkpoints, drop_old, load_newest, save_newest
+from .events import EpochDone, Kept, Saved, StepDone
+from .progress import Progress
+from .stored import from_stored, has_type
+
+__all__ = ["CONFIG", "LOG", "MEAN", "MODEL", "STEPS", "SUMMARY", "RunFolder", "is_free"]
 
 CONFIG, LOG, STEPS = "config.json", "log.jsonl", "steps.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
+MEAN = "input.mean"  # name of the mean image, beside the weights
 KEYS = {  # of a line of each log; the first counts the lines
     LOG: ("epoch", "steps", "lr", "train_loss", "val_loss", "top1_error", "top5_error", "seconds",
           "waited"),
@@ -44,11 +52,9 @@ class RunFolder:
         Raises FileError if it cannot, and InputError if a new run finds other files there.
         """
         with locked(self.path / LOCK, "choose another folder"):
-            # A run that was killed while it wrote its config.json has left no more than these.
-            if new and any(path.suffix != ".part" and path.name != LOCK
-                           for path in self.path.iterdir()):
-                raise InputError(f"{self.path} is not empty; choose another folder" + (
-                    ", or resume the run in it" if (self.path / CONFIG).exists() else ""))
+            if new and not is_free(self.path):
+                raise InputError(f"{self.path} is not empty; choose another folder, or resume the "
+                                 "run in it, if there is one")
             check_writable(self.path, "choose another folder")
             self._check_room()
             for unfinished in self.path.glob("*.part"):
@@ -69,10 +75,47 @@ class RunFolder:
             raise FileError(f"{self.path}: {free / 2**20:,.0f} MiB are free on this disk, a run "
                             f"needs {needed / 2**20:,.0f} MiB; make room, or choose another folder")
 
+    def go_back(self, net: Module, optimizer: SGD, progress: Progress) -> Iterator[Kept]:
+        """Bring all to the newest checkpoint, as if nothing had happened after it.
+
+        progress: of a run on these images that begins. Yields the files that were damaged.
+        Raises CheckpointError if there is none to go back to, UsageError if it is of other images.
+        """
+        def read(stored: Any) -> Progress:
+            found = from_stored(Progress, stored)
+            if not found.same_images(progress):
+                raise UsageError(f"{self.path}: these are not the training images of that run, or "
+                                 "some were added or removed; give the same")
+            return found
+
+        steps = self.path / STEPS
+        # A run that was killed before it had a checkpoint is at its beginning.
+        if checkpoints(self.path) or (steps.exists() and steps.stat().st_size):
+            found, damaged = load_newest(self.path, net, optimizer, read)
+            vars(progress).update(vars(found))
+            yield from damaged
+        drop_old(self.path)
+        errors = progress.errors
+        yield from self._cut_log(LOG, len(errors), lambda i: {"top1_error": errors[i - 1]})
+        yield from self._cut_log(STEPS, progress.steps, lambda _: {})
+
+    def save(self, net: Module, optimizer: SGD, progress: Progress, best: bool,
+             more: Mapping[str, np.ndarray]) -> Saved:
+        """A checkpoint, after the lines of its steps: it must not know of more than they tell."""
+        if progress.steps:
+            for name in LOG, STEPS:
+                with self._appending(name) as file:
+                    os.fsync(file.fileno())
+        path = save_newest(self.path, net, optimizer, asdict(progress), best, more)
+        return Saved(path, best)
+
     def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
         with replacing(self.path / name) as file:
             file.write(f"{json.dumps(content, indent=2)}\n".encode())
         return self.path / name
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_file()
 
     def remove(self, *names: str) -> None:
         for name in names:
@@ -85,12 +128,6 @@ class RunFolder:
         with self._appending(name) as file:
             file.write(f"{json.dumps(entry)}\n".encode())
 
-    def sync_logs(self) -> None:
-        """Bring the logs to the disk, before a checkpoint that knows of as many steps."""
-        for name in LOG, STEPS:
-            with self._appending(name) as file:
-                os.fsync(file.fileno())
-
     @contextmanager
     def _appending(self, name: str) -> Iterator[BinaryIO]:
         path = self.path / name
@@ -101,12 +138,7 @@ class RunFolder:
             raise FileError(f"{path} cannot be written ({error.strerror or error}); make room on "
                             "the disk") from None
 
-    def has_steps(self) -> bool:
-        """Whether the run has made any, by its log."""
-        path = self.path / STEPS
-        return path.exists() and path.stat().st_size > 0
-
-    def cut_log(self, name: str, count: int, known: Callable[[int], Entry]) -> Iterator[Kept]:
+    def _cut_log(self, name: str, count: int, known: Callable[[int], Entry]) -> Iterator[Kept]:
         """Keep the first `count` lines: those after them are of steps that will be made again.
 
         In place of a line that is missing or damaged comes what is `known` of its number, and null.
@@ -115,7 +147,8 @@ class RunFolder:
         path, found, wrong = self.path / name, self._lines(name), ""
         for number in range(1, count + 1):
             if number not in found:
-                wrong = wrong or f"line {number} is missing or damaged"
+                wrong = wrong or (f"line {number} is missing or damaged; a new file has what "
+                                  "the checkpoint knows")
                 entry = {KEYS[name][0]: number, **known(number)}
                 found[number] = json.dumps({key: entry.get(key) for key in KEYS[name]}).encode()
         kept = Path(f"{path}.damaged") if wrong and path.exists() else None
@@ -137,6 +170,13 @@ class RunFolder:
         """A log, as it is read back for pictures."""
         lines = (self.path / name).read_bytes().splitlines()
         return [entry for line in lines if (entry := _entry(name, line)) is not None]
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a new run may be written there."""
+    # A run that was killed while it wrote its config.json has left no more than these.
+    return not folder.is_dir() or all(path.suffix == ".part" or path.name == LOCK
+                                      for path in folder.iterdir())
 
 
 def _entry(name: str, line: bytes) -> Entry | None:

@@ -10,38 +10,27 @@ import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 from .. import backend
-from ..datasets import Batch, ColourNoise, ImageSet, Preparation, batches
+from ..datasets import Batch, ColourNoise, Data, ImageSet, Preparation, batches
 from ..errors import InputError, UsageError
 from ..nn import Module
 from ..optim import SGD
-from .checkpoint import checkpoints, drop_old, load_newest, save_arrays, save_newest
-from .classifier import MEAN, Classifier
-from .events import EpochDone, Event, RateFell, Resumed, RunDone, Saved, StepDone, Stuck
-from .folder import CONFIG, LOG, MODEL, STEPS, SUMMARY, RunFolder
+from .checkpoint import save_arrays
+from .classifier import Classifier
+from .events import EpochDone, Event, RateFell, Resumed, RunDone, StepDone, Stuck
+from .folder import CONFIG, LOG, MEAN, MODEL, STEPS, SUMMARY, RunFolder
 from .plateau import plateau
 from .progress import Progress
 from .recipe import Recipe
 from .schedule import plateau_falls, set_rates, step_falls
 from .step import Step, diverged
-from .stored import from_stored
 from .worker import Worker
 
 __all__ = ["Run"]
 
 SAVE_EVERY = 600.0  # seconds, within an epoch
-
-
-class Splits(Protocol):
-    """Images to learn from, to look at after each epoch, and to look at in the end."""
-
-    train: ImageSet
-    val: ImageSet
-    test: ImageSet
-    val_name: str  # which splits `val` and `test` are
-    test_name: str
 
 
 class Run:
@@ -58,7 +47,7 @@ class Run:
     The loop may be left at any event: `save` then saves, and a new loop over the same run goes on.
     """
 
-    def __init__(self, net: Module, data: Splits, recipe: Recipe, seed: int = 0,
+    def __init__(self, net: Module, data: Data, recipe: Recipe, seed: int = 0,
                  folder: str | os.PathLike[str] | None = None, *, steps: int | None = None,
                  resume: bool = False, about: Mapping[str, Any] | None = None,
                  worker: Callable[[Module, SGD], Worker] = Worker) -> None:
@@ -130,7 +119,10 @@ class Run:
                         break
                     if stop and not self._at_end():
                         return
-                yield from self._end()
+                [complete] = self._worker.any(bool(self.folder and self.folder.has(SUMMARY)))
+                if not complete:
+                    yield from self._end()
+                self.finished = True
         except GeneratorExit:  # the caller has left the loop, between two steps
             raise
         except BaseException:
@@ -151,12 +143,11 @@ class Run:
     def _begin(self) -> Iterator[Event]:
         """A new folder, or back to the newest checkpoint, as if nothing had happened after it."""
         if self._resume:
-            events: list[Event] = []
             with self._worker.whole_network():
-                if self.folder:
-                    events += self._go_back(self.folder)
+                damaged = list(self.folder.go_back(self.net, self._optimizer, self.progress)
+                               if self.folder else ())
                 self.progress = self._worker.start_from(self.progress)
-            yield from [*events, Resumed(self.progress.steps, self.progress.epoch)]
+            yield from [*damaged, Resumed(self.progress.steps, self.progress.epoch)]
         if self.folder:
             if not self._at_end():  # what an earlier end has left; the summary was written last
                 self.folder.remove(SUMMARY, MODEL)
@@ -164,24 +155,6 @@ class Run:
         self._begun = True
         if not self.progress.steps:
             yield from self._save()  # shows that it can be done, before time is spent
-
-    def _go_back(self, folder: RunFolder) -> Iterator[Event]:
-        # A run that was killed before it had a checkpoint is at its beginning.
-        if checkpoints(folder.path) or folder.has_steps():
-            self.progress, damaged = load_newest(folder.path, self.net, self._optimizer, self._read)
-            yield from damaged
-        drop_old(folder.path)
-        errors = self.progress.errors
-        yield from folder.cut_log(LOG, len(errors), lambda i: {"top1_error": errors[i - 1]})
-        yield from folder.cut_log(STEPS, self.progress.steps, lambda _: {})
-
-    def _read(self, stored: Any) -> Progress:
-        """The progress in a checkpoint, if it is of a run on the same images."""
-        progress = from_stored(Progress, stored)
-        if not progress.same_images(self.progress):
-            raise UsageError("these are not the training images of that run, or some were added "
-                             "or removed; give the same")
-        return progress
 
     def _at_end(self) -> bool:
         """Whether all steps are made, and all epochs evaluated."""
@@ -291,11 +264,8 @@ class Run:
         self._note_memory()
         with self._worker.whole_network():
             if self.folder:
-                if self.progress.steps:
-                    self.folder.sync_logs()
-                path = save_newest(self.folder.path, self.net, self._optimizer,
-                                   asdict(self.progress), best, {MEAN: self.statistics.mean})
-                saved.append(Saved(path, best))
+                saved.append(self.folder.save(self.net, self._optimizer, self.progress, best,
+                                              {MEAN: self.statistics.mean}))
         self._changed, self._saved_at = False, time.monotonic()
         return saved
 
