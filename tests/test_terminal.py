@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from runs import save_picture
 
 from minialex import __version__, backend, errors
 from minialex.tools import arguments, cli, plan
@@ -318,6 +319,38 @@ def test_proposed_command_runs_where_the_first_was_typed(tmp_path, start):
         else ""
     shown = shell(f"{before} {proposed}" if before else proposed)
     assert (shown.returncode, shown.stderr) == (0, "") and "usage: minialex plan" in shown.stdout
+
+
+def pasted(line):
+    """The arguments of a command that was proposed at the end of a line."""
+    words = shlex.split(line.strip().rpartition(" -m minialex ")[2])
+    return words if words else pytest.fail(f"no command in {line}")
+
+
+def test_set_that_its_owners_give_is_prepared_next(minialex, tmp_path):
+    result = minialex("data", "get", "imagenet", "--data-dir", tmp_path / "my sets")
+    assert result.code == 2
+    assert pasted(result.err) == ["data", "prepare", str(tmp_path / "my sets" / "imagenet")]
+
+
+def test_set_that_is_not_here_is_fetched_next(minialex, tmp_path):
+    result = minialex("train", "--data", "mnist", "--data-dir", tmp_path / "my sets")
+    assert result.code == 2
+    assert pasted(result.err) == ["data", "get", "mnist", "--data-dir", str(tmp_path / "my sets")]
+
+
+def test_folder_of_classes_is_divided_prepared_and_trained(minialex, tmp_path):
+    """From proposal to proposal."""
+    for name, level in ("a", 50), ("b", 200):
+        for number in range(10):
+            save_picture(tmp_path / "my pets" / name / f"{number}.jpg", level)
+    refused = minialex("train", "--data", tmp_path / "my pets")
+    assert refused.code == 2
+    prepared = minialex(*pasted(refused.err))
+    assert prepared.code == 0, prepared.err
+    trained = minialex(*pasted(prepared.out), "--steps", 1, "--width", 0.05, "--out",
+                       tmp_path / "my run")
+    assert trained.code == 0, trained.err
 
 
 def test_command_for_several_processes_starts_mpiexec():

@@ -6,8 +6,9 @@ import argparse
 import sys
 import textwrap
 
-from ..datasets import find_set, get_set
+from ..datasets import DataError, data_folder, find_set, get_set
 from ..datasets.sets import look_up
+from ..errors import InputError
 from .arguments import path
 from .text import command, say, width
 
@@ -30,8 +31,14 @@ def run(options: argparse.Namespace) -> int:
     """Fetch one set, check and unpack it; say where it is and whom to cite."""
     known = look_up(options.name)
     there = find_set(options.name, options.data_dir)
-    folder = get_set(options.name, options.data_dir,
-                     say=lambda line: say(f"  {line}", sys.stderr))
+    try:
+        folder = get_set(options.name, options.data_dir,
+                         say=lambda line: say(f"  {line}", sys.stderr))
+    except DataError as error:
+        if all(download.addresses for download in known.downloads):
+            raise
+        folder = data_folder(options.data_dir) / known.folder  # to be filled by hand
+        raise InputError(f"{error}: {command('data', 'prepare', folder)}") from None
     images = ", ".join(f"{count:,} {split}" for split, count in known.images.items())
     say(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")
     say(f"  {images} images in {known.classes} classes; licence: {known.licence}")
