@@ -358,7 +358,7 @@ def test_resumed_run_wants_its_classes(tiny, minialex, photographs, tmp_path, mo
     more = Path(shutil.copytree(photographs, tmp_path / "more"))
     for split in "train", "val":
         shutil.copytree(more / split / "dark", more / split / "more")
-    assert mistake(minialex("train", "--resume", folder, "--data", more), folder,
+    assert mistake(minialex("train", "--resume", folder, "--data", more), "--resume ", folder,
                    "these are not the training images of that run", "give the same, with --data")
     assert names(folder) == before
 
@@ -382,7 +382,7 @@ def test_finished_run_can_be_resumed_and_stays_as_it_is(tiny, minialex, tmp_path
 
 def test_ctrl_c_in_a_process_of_its_own(tmp_path):
     """A real one, somewhere behind the first epoch of 120 steps."""
-    def command(*arguments):
+    def call(*arguments):
         return [sys.executable, "-m", "minialex", "train", *map(str, arguments)]
 
     data = make_photographs(tmp_path / "data", train=60, test=1)
@@ -390,7 +390,7 @@ def test_ctrl_c_in_a_process_of_its_own(tmp_path):
                "--lr", 0.002, "--epochs", 1000]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     folder = tmp_path / "run"
-    with subprocess.Popen(command(*options, "--out", folder), env=env, cwd=tmp_path, text=True,
+    with subprocess.Popen(call(*options, "--out", folder), env=env, cwd=tmp_path, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 300
         while not (folder / BEST).exists():  # an epoch is over
@@ -409,7 +409,7 @@ def test_ctrl_c_in_a_process_of_its_own(tmp_path):
     (folder / "config.json").write_text(json.dumps({**config, "steps": steps}))
     for arguments in (["--resume", folder], [*options, "--steps", steps, "--out",
                                              tmp_path / "whole"]):
-        done = subprocess.run(command(*arguments), env=env, cwd=tmp_path, capture_output=True)
+        done = subprocess.run(call(*arguments), env=env, cwd=tmp_path, capture_output=True)
         assert (done.returncode, done.stderr) == (0, b"")
     assert compare(folder, tmp_path / "whole")
 
@@ -502,7 +502,8 @@ def test_resumed_without_the_devices_of_the_run(tiny, minialex, tmp_path, monkey
     folder = stop(tiny, tmp_path, monkeypatch, 1)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "devices": ["cpu:0", "cpu:99"]}))
-    assert mistake(minialex("train", "--resume", folder), "device 'cpu:99' does not exist",
+    assert mistake(minialex("train", "--resume", folder), "--devices cpu:0,cpu:99: ",
+                   "device 'cpu:99' does not exist",
                    "name those to go on with: --devices A,B")
 
 
@@ -522,7 +523,7 @@ def test_what_a_killed_process_left_is_removed(tiny, minialex, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("option", [
-    ["--lr", 0.1], ["--seed", 0], ["--model", "alexnet"], ["--recipe", "paper"], ["--epochs", 9],
+    ["--lr", 0.1], ["--seed", 0], ["--model", "alexnet"], ["--recipe", "paper"], ["--batch", 9],
     ["--falls", "1"], ["--noise", "none"], ["--mirror", 0],
     ["--image-size", 224], ["--out", "x"], ["--explain"]],
     ids=lambda option: option[0])
@@ -663,9 +664,9 @@ def test_public_sets_are_found_by_name(downloaded, name, model, counts, val, sha
 
 
 @pytest.mark.parametrize(("name", "model", "message"), [
-    ("cifar10", "alexnet", "--model alexnet needs photographs of at least 227 pixels, and the "
-                           "images of cifar10 have 32: train --model alexnet-small"),
-    ("cifar10", "lenet5", "--model lenet5 sees grey images only, and those of cifar10 are in col"),
+    ("cifar10", "alexnet", "--model alexnet needs images of at least 224 pixels, and those of "
+                           "cifar10 have 32 and are in colour; use --model alexnet-small"),
+    ("cifar10", "lenet5", "--model lenet5 needs grey images of 28 to 56 pixels, and those of "),
 ])
 def test_sets_that_a_model_cannot_see(downloaded, name, model, message):
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -707,10 +708,10 @@ def test_prepared_folder_trains(tiny, packed, tmp_path):
 
 def test_prepared_folder_of_the_wrong_size(packed):
     assert open_data(str(packed[256]), "alexnet").val_name == "val"
-    with pytest.raises(ValueError, match=r"--model alexnet-small sees 28x28 pixels, and the images "
-                                         r"of .*256 have 256: .*minialex data prepare --side 32"):
+    with pytest.raises(ValueError, match=r"--model alexnet-small needs images of 28 to 56 pixels, "
+                                         r"and those of .*256 have 256 .*; use --model alexnet"):
         open_data(str(packed[256]), "alexnet-small")
-    with pytest.raises(ValueError, match=r"--model alexnet needs .* images of .*32 have 32: train"):
+    with pytest.raises(ValueError, match=r"--model alexnet needs .* those of .*32 have 32 .*; use"):
         open_data(str(packed[32]), "alexnet")
 
 
@@ -747,7 +748,7 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--mirror", 1.5], ["--mirror 1.5: give a chance between 0 and 1"]),
     (["--image-size", 224], ["--image-size 224: it is always 28 for --model alexnet-small; leave"]),
     (["--model", "lenet5", "--width", 0.5], ["--width 0.5: it is always 1.0 for --model lenet5"]),
-    (["--model", "lenet5", "--init", "paper"], ["--init paper: it is always he for --model lenet5"]),
+    (["--model", "lenet5", "--init", "paper"], ["--init paper: it is always he for --model lene"]),
     (["--data", "mnist", "--data-dir", "."],
      ["--data mnist: this set is not here yet; bring it with: ", " data get mnist --data-dir ."]
      ),
@@ -757,8 +758,8 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--width", 0], ["--width 0: give a share of the paper's kernels, more than 0 and at most"]),
     (["--width", "inf"], ["--width inf: give a share"]),
     (["--width", 1e6], ["--width 1000000.0: give a share"]),
-    (["--model", "alexnet"], ["--model alexnet needs photographs of at least 227 pixels", "28",
-                              "train --model alexnet-small, or give --data FOLDER"]),
+    (["--model", "alexnet"], ["--model alexnet needs images of at least 224 pixels", "28",
+                              "use --model alexnet-small, or other --data"]),
     (["--resume", "nowhere"], ["--resume nowhere: nowhere/config.json cannot be used (",
                                "No such file", "); name the folder of a run"]),
 ], ids=lambda value: " ".join(map(str, value)).replace(str(ROOT), "") if value else None)
@@ -771,7 +772,7 @@ def test_mistake_is_one_line_before_anything_is_written(minialex, tmp_path, monk
 
 def test_lenet_and_photographs(minialex, photographs):
     assert mistake(minialex("train", "--model", "lenet5", "--data", photographs), "--model lenet5 "
-                   "sees grey images only, and those of ", ": use --data fashion-mnist")
+                   "needs grey images of 28 to 56 pixels, and those of ", "; use --model alexnet-")
 
 
 def test_folder_that_is_not_empty(tiny, tmp_path):

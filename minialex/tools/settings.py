@@ -157,7 +157,7 @@ def choose_recipe(options: argparse.Namespace, model: str,
 
 
 def stored(options: argparse.Namespace) -> tuple[Settings, Recipe]:
-    """Of the run to be resumed. Raises CheckpointError, naming file and field, if they are wrong."""
+    """Of the run to be resumed. Raises CheckpointError, naming file and field, if one is wrong."""
     new = [f"--{name.replace('_', '-')}" for name, value in vars(options).items()
            if name not in CHANGEABLE and value is not None and value is not False]
     if new:

@@ -170,8 +170,8 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
             continue
         # If the disk, or its network, has only a bad day, they may yet be of use.
         return progress, [
-            Kept(other, other.replace(f"{other}.damaged"), f"cannot be used; going back to {path.name}")
-            for other in damaged]
+            Kept(other, other.replace(f"{other}.damaged"),
+                 f"cannot be used; going back to {path.name}") for other in damaged]
     if not damaged:
         raise CheckpointError(f"{folder}: there is no checkpoint in it; name the folder of a run")
     raise CheckpointError(f"{folder}: none of its {len(damaged)} checkpoints can be used; the "
