@@ -367,7 +367,7 @@ def test_only_one_process_writes_into_a_folder(source, whole, prepare, tmp_path)
 
 def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp_path, monkeypatch):
     """Two at once would write to the same temporary names."""
-    out, write, seen = tmp_path / "out", pack_module._replacing, []
+    out, write, seen = tmp_path / "out", pack_module.replacing, []
 
     def guarded(path):
         with pytest.raises(FileError, match="another minialex is at work"), \
@@ -376,7 +376,7 @@ def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp
         seen.append(path.name)
         return write(path)
 
-    monkeypatch.setattr(pack_module, "_replacing", guarded)
+    monkeypatch.setattr(pack_module, "replacing", guarded)
     assert prepare(source, "--out", out).code == 0
     assert sorted(seen) == sorted(tree(out))
 
