@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from pathlib import Path
 
 from ..datasets import DataError, data_folder, find_set, get_set
 from ..datasets.sets import look_up
 from ..errors import InputError
 from .arguments import path
-from .text import command, say, width
+from .text import command, progress_bar, say, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -32,8 +33,7 @@ def run(options: argparse.Namespace) -> int:
     known = look_up(options.name)
     there = find_set(options.name, options.data_dir)
     try:
-        folder = get_set(options.name, options.data_dir,
-                         say=lambda line: say(f"  {line}", sys.stderr))
+        folder = _fetch(options)
     except DataError as error:
         if all(download.addresses for download in known.downloads):
             raise
@@ -47,3 +47,19 @@ def run(options: argparse.Namespace) -> int:
     if known.read is None:  # pictures in files
         say(f"  next: {command('data', 'prepare', folder)}")
     return 0
+
+
+def _fetch(options: argparse.Namespace) -> Path:
+    """The folder of the set; a bar for each file that is fetched."""
+    shown = ""
+    with progress_bar(shown, None, "B") as bar:
+        def progress(name: str, done: int, total: int | None) -> None:
+            nonlocal shown
+            if name != shown:
+                shown = name
+                bar.reset(total)
+                bar.set_description(name)
+            bar.update(done - bar.n)
+
+        return get_set(options.name, options.data_dir, progress=progress,
+                       say=lambda line: say(f"  {line}", sys.stderr))
