@@ -22,3 +22,5 @@ __all__ = [
     "GradientError", "Tensor", "backend", "check_gradients", "datasets", "models", "nn", "no_grad",
     "op", "ops", "optim", "randn", "seed", "zeros",
 ]
+
+del Path, signal, sys

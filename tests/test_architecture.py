@@ -54,8 +54,9 @@ FOREIGN = {
 # Single files that may see more than their layer.
 EXCEPTIONS = {
     "backend._cupy": {"cupy"},
-    # The only module that goes to the network.
-    "datasets.download.fetch": {"pooch", "requests", "tqdm"},
+    # The only modules that go to the network.
+    "datasets.download.fetch": {"pooch"},
+    "datasets.download.transfer": {"pooch", "requests"},
     "files": {"filelock"},
     "parallel.ranks": {"mpi4py"},  # the only module that speaks to other processes
     "ops.transfer": {"backend"},  # the only op that works on two devices

@@ -419,7 +419,7 @@ def test_check_that_raises(monkeypatch, read):
     monkeypatch.setattr(doctor, "_data", damaged)
     code, out = read("--devices", "cpu:1")
     assert code == 1 and "  first           is kept  " in out
-    assert re.search(r"^  damaged +KeyError: 'no\\nsuch thing' +FAIL\n +-> .*--debug", out,
+    assert re.search(r"^  damaged +KeyError: 'no\\nsuch thing' +FAIL\n +-> [\s\S]*?--debug", out,
                      re.MULTILINE)
     assert out.splitlines()[-1].startswith("FAIL: 1 of ")
     assert "Traceback (most recent call last)" in read("--debug", "--devices", "cpu:1")[1]

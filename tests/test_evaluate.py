@@ -406,7 +406,7 @@ def test_data_that_do_not_fit(minialex, tmp_path):
              "--data ", "others: its classes (2: Cow) are not those of the run (7: Bee, Cat, Dog, "
              "...); give the data of the run"),
             (["--data", same, "--split", "test"], "--split test: ", "has train and val only"),
-            (["--data", same, "--out", __file__], "", "test_evaluate.py cannot be written (File "
+            (["--data", same, "--out", __file__], "", "test_evaluate.py: cannot be written (File "
              "exists); choose another --out")):
         assert mistake(minialex("evaluate", folder, *arguments), *parts), arguments
     grey = make_run(tmp_path / "grey", channels=1)

@@ -1,6 +1,7 @@
 """The command line itself: help, mistakes, faults of ours, letters, commands to paste, Ctrl-C."""
 
 import argparse
+import ast
 import errno
 import io
 import os
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from runs import save_picture
 
 from minialex import __version__, backend, errors
 from minialex.tools import arguments, cli, plan
@@ -98,7 +100,8 @@ def test_as_a_module_it_starts_without_what_it_does_not_need(tmp_path):
     ("evaluate run --out ''", ["--out '': give the name"]),
     ("predict run a.jpg --plot x.gif", ["--plot x.gif: give a name that ends in .png, .jpg, "]),
     ("predict run a.jpg --plot x", ["--plot x: give a name that ends in .png"]),
-    ("predict run a.jpg --plot /nowhere/x.png", ["--plot /nowhere/x.png: there is no folder /nowhere; "]),
+    ("predict run a.jpg --plot /nowhere/x.png",
+     ["--plot /nowhere/x.png: there is no folder /nowhere; "]),
     ("plan --link 0", ["--link 0: give a number more than 0"]),
     ("plan --flops nan", ["--flops nan: give a number more than 0"]),
     ("plan --flops inf", ["--flops inf: give a number more than 0"]),
@@ -318,6 +321,38 @@ def test_proposed_command_runs_where_the_first_was_typed(tmp_path, start):
     assert (shown.returncode, shown.stderr) == (0, "") and "usage: minialex plan" in shown.stdout
 
 
+def pasted(line):
+    """The arguments of a command that was proposed at the end of a line."""
+    words = shlex.split(line.strip().rpartition(" -m minialex ")[2])
+    return words if words else pytest.fail(f"no command in {line}")
+
+
+def test_set_that_its_owners_give_is_prepared_next(minialex, tmp_path):
+    result = minialex("data", "get", "imagenet", "--data-dir", tmp_path / "my sets")
+    assert result.code == 2
+    assert pasted(result.err) == ["data", "prepare", str(tmp_path / "my sets" / "imagenet")]
+
+
+def test_set_that_is_not_here_is_fetched_next(minialex, tmp_path):
+    result = minialex("train", "--data", "mnist", "--data-dir", tmp_path / "my sets")
+    assert result.code == 2
+    assert pasted(result.err) == ["data", "get", "mnist", "--data-dir", str(tmp_path / "my sets")]
+
+
+def test_folder_of_classes_is_divided_prepared_and_trained(minialex, tmp_path):
+    """From proposal to proposal."""
+    for name, level in ("a", 50), ("b", 200):
+        for number in range(10):
+            save_picture(tmp_path / "my pets" / name / f"{number}.jpg", level)
+    refused = minialex("train", "--data", tmp_path / "my pets")
+    assert refused.code == 2
+    prepared = minialex(*pasted(refused.err))
+    assert prepared.code == 0, prepared.err
+    trained = minialex(*pasted(prepared.out), "--steps", 1, "--width", 0.05, "--out",
+                       tmp_path / "my run")
+    assert trained.code == 0, trained.err
+
+
 def test_command_for_several_processes_starts_mpiexec():
     words = shlex.split(command("train", "--parallel", "data", processes=3))
     assert Path(words[0]).name == "mpiexec" and words[1:3] == ["-n", "3"]
@@ -409,3 +444,22 @@ def test_wanted_devices_are_taken(wanted, devices):
 def test_devices_that_cannot_be(wanted, message):
     with pytest.raises(errors.MinialexError, match=f"^{re.escape(message)}"):
         choose_devices(wanted)
+
+
+# Where text goes out
+
+
+def printing(tree):
+    """The lines of a source that print, or write to a standard stream."""
+    return [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call)
+            and (getattr(node.func, "id", "") == "print" or ast.unparse(node.func).startswith(
+                ("sys.stdout.write", "sys.stderr.write", "traceback.print", "tqdm.write")))]
+
+
+def test_all_text_goes_out_at_one_place():
+    sources = {path.relative_to(ROOT): ast.parse(path.read_text(encoding="utf-8"))
+               for path in (ROOT / "minialex").rglob("*.py")}
+    # The last words of a rank that ends all others from a thread of its own are no command's.
+    assert {str(path) for path, tree in sources.items() if printing(tree)} == {
+        "minialex/tools/text.py", "minialex/parallel/ranks.py"}
+    assert printing(ast.parse("\nprint(1)\nsys.stderr.write('x')")) == [2, 3], "negative control"

@@ -43,8 +43,8 @@ class Layer(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     full = next(info.name for info in models.MODELS.values() if info.photographs)
-    parser.add_argument("--model", choices=list(models.MODELS), default=full,
-                        help="which network (default: %(default)s)")
+    parser.add_argument("--model", choices=list(models.MODELS), default=full, metavar="NAME",
+                        help=f"one of {', '.join(models.MODELS)} (default: %(default)s)")
     parser.add_argument("--batch", type=whole(1), default=128, metavar="N",
                         help="images in a step (default: %(default)s)")
     parser.add_argument("--steps", type=whole(1), default=5, metavar="N",

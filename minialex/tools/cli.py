@@ -8,7 +8,8 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from .. import __version__
@@ -30,14 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 2: a mistake, explained in one line. 1: a fault of minialex, with its traceback; or
     one that the doctor has found. 130: interrupted. 141: whoever read the output has gone.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as minialex/__init__.py left it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     options = argparse.Namespace(debug=False)
     try:
-        _read(arguments, options)
-        with warnings.catch_warnings():
+        with _told_of_ctrl_c(), warnings.catch_warnings():
             # NumPy's, where numbers overflow: a run that diverges says so itself, and only once.
             warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
+            _read(arguments, options)
             return options.run(options)
     except KeyboardInterrupt:
         say("minialex: interrupted", sys.stderr)
@@ -55,6 +54,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "report it with the lines above, the command that you gave, and what this prints: "
             f"{command('doctor')}", sys.stderr)
         return 1
+
+
+@contextmanager
+def _told_of_ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt only in here, where minialex/__init__.py found the command.
+
+    Before and after it ends the process in silence: there is nothing yet, or no more, to tidy up.
+    """
+    found = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if found:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if found:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_parser() -> Parser:

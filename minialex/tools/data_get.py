@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from pathlib import Path
 
-from ..datasets import find_set, get_set
+from ..datasets import DataError, data_folder, find_set, get_set
 from ..datasets.sets import look_up
+from ..errors import InputError
 from .arguments import path
-from .text import command, say, width
+from .text import command, progress_bar, say, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -30,8 +32,13 @@ def run(options: argparse.Namespace) -> int:
     """Fetch one set, check and unpack it; say where it is and whom to cite."""
     known = look_up(options.name)
     there = find_set(options.name, options.data_dir)
-    folder = get_set(options.name, options.data_dir,
-                     say=lambda line: say(f"  {line}", sys.stderr))
+    try:
+        folder = _fetch(options)
+    except DataError as error:
+        if all(download.addresses for download in known.downloads):
+            raise
+        folder = data_folder(options.data_dir) / known.folder  # to be filled by hand
+        raise InputError(f"{error}: {command('data', 'prepare', folder)}") from None
     images = ", ".join(f"{count:,} {split}" for split, count in known.images.items())
     say(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")
     say(f"  {images} images in {known.classes} classes; licence: {known.licence}")
@@ -40,3 +47,19 @@ def run(options: argparse.Namespace) -> int:
     if known.read is None:  # pictures in files
         say(f"  next: {command('data', 'prepare', folder)}")
     return 0
+
+
+def _fetch(options: argparse.Namespace) -> Path:
+    """The folder of the set; a bar for each file that is fetched."""
+    shown = ""
+    with progress_bar(shown, None, "B") as bar:
+        def progress(name: str, done: int, total: int | None) -> None:
+            nonlocal shown
+            if name != shown:
+                shown = name
+                bar.reset(total)
+                bar.set_description(name)
+            bar.update(done - bar.n)
+
+        return get_set(options.name, options.data_dir, progress=progress,
+                       say=lambda line: say(f"  {line}", sys.stderr))

@@ -19,9 +19,9 @@ DESCRIPTION = ("Show the data sets that minialex knows: what they hold, how larg
                "under which licence, and where each lies.")
 LEFT = ("name", "pixels", "licence", "where")
 NOTES = """
-400+: pixels of the shorter side.
 embedded: comes with minialex.
 ImageNet is for research and teaching only."""
+OF_PIXELS = "400+: pixels of the shorter side."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         if max(map(len, table(rows).splitlines())) > width():
             rows = [(*row[:column], *row[column + 1:]) for row in rows]
     say(table(rows, left=[column for column, name in enumerate(rows[0]) if name in LEFT]))
-    say(NOTES)
+    say(f"{NOTES}\n{OF_PIXELS if 'pixels' in rows[0] else ''}".rstrip())
     given = ["--data-dir", options.data_dir] if options.data_dir else []
     say(f"\nTo bring a set to {place}:\n  {command('data', 'get', 'NAME', *given)}")
     return 0

@@ -19,7 +19,7 @@ from ..datasets.shards.write import Report, Shard, begun, finish, missing, pack,
 from ..errors import InputError
 from .arguments import path, whole
 from .devices import MOST_THREADS
-from .images import fitting_models
+from .images import SHARES, fitting_models
 from .text import command, progress_bar, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
@@ -151,7 +151,7 @@ def _propose(folder: Path, root: Path, side: int, splits: list[str]) -> None:
         missing.append(f"--side 256 or --side 32, since no model sees squares of {side} pixels")
     if not {"val", "test"} & set(splits):
         missing.append((f"some of them in {root / 'val'}/CLASS/" if (root / "train").is_dir() else
-                        "--split 80,10,10") + ", since there are none to test with")
+                        " ".join(SHARES)) + ", since there are none to test with")
     if missing:
         say("next      to train, prepare the pictures again, into another folder:")
         for line in missing:

@@ -28,6 +28,7 @@ from ..backend import Device, DeviceError
 from ..datasets import fashion_mnist, find_set
 from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
+from .text import command, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -44,7 +45,7 @@ PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "ma
 
 GIB = 2**30
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
-REPORT = "this should not happen: see why with minialex doctor --debug, and report it"
+REPORT = "this should not happen: report it, with what this prints: {}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,21 +59,21 @@ def run(options: argparse.Namespace) -> int:
     findings, previous = [], ""
     for section, check, *arguments in _plan(options.devices):
         if section != previous and not options.json:
-            print(f"\n{section}" if previous else section, flush=True)
+            say(f"\n{section}" if previous else section)
         previous = section
         for finding in _findings(check, *arguments):
             if not options.debug:
                 finding = finding._replace(trace="")
             if not options.json:
-                print(_lines(finding), *finding.trace.splitlines(), sep="\n", flush=True)
+                say("\n".join([_lines(finding), *finding.trace.splitlines()]))
             findings.append({"section": section, **finding._asdict(), "verdict": finding.verdict})
     failed = sum(not finding["ok"] for finding in findings)
     if options.json:
-        print(json.dumps({"ok": not failed, "findings": findings}, indent=2))
+        say(json.dumps({"ok": not failed, "findings": findings}, indent=2))
     elif failed:
-        print(f"\nFAIL: {failed} of {len(findings)} findings; the line below each says what to do")
+        say(f"\nFAIL: {failed} of {len(findings)} findings; the line below each says what to do")
     else:
-        print(f"\nall is well: {len(findings)} findings, none fails")
+        say(f"\nall is well: {len(findings)} findings, none fails")
     return 1 if failed else 0
 
 
@@ -123,7 +124,7 @@ def _findings(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Itera
         try:
             yield from check(*arguments)
         except Exception as error:
-            yield Finding.of(name, error, REPORT)
+            yield Finding.of(name, error, REPORT.format(command("doctor", "--debug")))
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         text = textwrap.shorten(f"a warning: {text}", 280, placeholder=" ...")
         yield Finding(name, text, remedy="no harm is known; report it if something fails")
@@ -221,7 +222,8 @@ def _runs() -> Iterator[Finding]:
             file.write(b"minialex")
     except OSError as error:
         yield Finding("runs", f"{folder} cannot be written ({error.strerror})", False,
-                      "go to a folder of your own, or use minialex train --out FOLDER")
+                      "go to a folder of your own, or name one: "
+                      f"{command('train', '--out', 'FOLDER')}")
         return
     free = shutil.disk_usage(existing).free
     yield Finding("runs", f"{folder}: can be written, {free / GIB:,.1f} GiB free", remedy=""

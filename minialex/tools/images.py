@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .. import datasets, models
 from ..datasets import Data, DataError, MissingSetError
 from ..errors import InputError
 from .text import command
 
-__all__ = ["fitting_models", "open_data"]
+__all__ = ["SHARES", "fitting_models", "open_data"]
+
+SHARES = ("--split", "80,10,10")  # options of `data prepare`
 
 
 def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool = False) -> Data:
@@ -16,8 +20,9 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
     data_dir: where `minialex data get` puts public sets, unless in its usual place.
     of_run: `name` is what a run was started with, perhaps in another folder.
     """
+    side = models.model_info(model).picture_size
     try:
-        data = datasets.open(name, models.model_info(model).picture_size, data_dir)
+        data = datasets.open(name, side, data_dir)
     except MissingSetError as error:
         place = ["--data-dir", data_dir] if data_dir else []
         raise InputError(f"--data {name}: this set is not here yet; bring it with: "
@@ -26,7 +31,10 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
         option = "--data " if str(error).startswith(f"{name}:") else ""
         elsewhere = ("; that is the data of the run, seen from the folder in which it was started: "
                      "if it lies elsewhere, give --data") if of_run else ""
-        raise InputError(f"{option}{error}{elsewhere}") from None
+        divide = ["data", "prepare", name, "--side", side, *SHARES]
+        divided = (f"; or have them divided: {command(*divide)}"
+                   if Path(name).is_dir() and not (Path(name) / "train").is_dir() else "")
+        raise InputError(f"{option}{error}{divided}{elsewhere}") from None
     _check(name, model, *data.train.shape[1:])
     return data
 

@@ -51,10 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """All but the devices and threads."""
     small, full = (next(info for info in MODELS.values() if info.photographs is photographs)
                    for photographs in (False, True))
-    parser.add_argument("--model", choices=list(MODELS),
-                        help=f"{small.name}: two columns for {small.image_size}x{small.image_size} "
-                             f"pixels, a quarter as wide as the paper's; {full.name}: the full "
-                             f"network of {full.year} (default: {next(iter(MODELS))})")
+    parser.add_argument("--model", choices=list(MODELS), metavar="NAME",
+                        help=f"one of {', '.join(MODELS)}; {small.name}: two columns for "
+                             f"{small.image_size}x{small.image_size} pixels, a quarter as wide as "
+                             f"the paper's; {full.name}: the full network of {full.year} "
+                             f"(default: {next(iter(MODELS))})")
     parser.add_argument("--data", type=path, metavar="NAME|FOLDER",
                         help=f"{DATA} (the default: 12,000 images that come with minialex), "
                              "another name from minialex data list, a folder that minialex data "

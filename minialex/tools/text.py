@@ -114,9 +114,9 @@ def shows_blocks(stream: TextIO) -> bool:
     return stream.isatty()
 
 
-def progress_bar(name: str, total: int, unit: str, done: int = 0, **options: Any) -> Any:
+def progress_bar(name: str, total: int | None, unit: str, done: int = 0, **options: Any) -> Any:
     """tqdm's, on standard error, and on a terminal only; it goes away when it is closed."""
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=done, desc=name, unit=unit, leave=False, dynamic_ncols=True,
-                disable=None, **options)
+    return tqdm(total=total, initial=done, desc=name, unit=unit, unit_scale=unit == "B",
+                leave=False, dynamic_ncols=True, disable=None, **options)
