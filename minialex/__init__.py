@@ -14,7 +14,8 @@ if ((Path(sys.argv[0] if sys.argv else "").stem == "minialex"
 from . import backend, datasets, models, nn, ops, optim
 from .gradcheck import GradientError, check_gradients
 from .nn.init import seed
-from .tensor import Tensor, no_grad, op, randn, zeros
+from .operation import op
+from .tensor import Tensor, no_grad, randn, zeros
 
 __version__ = "0.1.0"
 

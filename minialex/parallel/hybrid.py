@@ -21,8 +21,9 @@ from .. import nn, ops
 from ..backend import Array
 from ..errors import InputError
 from ..models import AlexNet
+from ..operation import op
 from ..optim import SGD
-from ..tensor import Tensor, no_grad, op, record
+from ..tensor import Tensor, no_grad, record
 from .data import DataParallel
 from .ranks import Communicator, share
 
