@@ -10,13 +10,11 @@ from functools import partial
 import numpy as np
 
 from .. import __version__, backend
-from ..datasets import Data
 from ..errors import InputError
 from ..parallel import Communicator, DataParallel, Hybrid, connect, devices_of_rank
 from ..parallel.ranks import started_by_mpi
-from ..training import Recipe, Worker
+from ..training import Run, Worker
 from . import devices
-from .settings import Settings
 from .text import command
 
 __all__ = ["choose_devices", "compare", "connected", "worker"]
@@ -61,16 +59,16 @@ def choose_devices(wanted: str | None, threads: int | None,
             f"{why}, for {group.local_size} ranks on this machine")
 
 
-def compare(group: Communicator, parallel: str, settings: Settings, recipe: Recipe,
-            data: Data) -> None:
+def compare(group: Communicator, parallel: str, run: Run) -> None:
     """See that all ranks are going to train one network on one set of images."""
-    measured = data.train.measure()  # they depend on every pixel of every image
+    data = run.data
     group.compare({
         "minialex": __version__, "NumPy": np.__version__, "--parallel": parallel,
-        **{f"--{name}": getattr(settings, name) for name in ("model", "seed", "steps")},
-        **asdict(recipe), "images": len(data.train), "shape of images": data.train.shape,
+        "--model": run.config["model"], "--seed": run.seed, "--steps": run.steps,
+        **asdict(run.recipe), "images": len(data.train), "shape of images": data.train.shape,
         "labels, as checksum,": [zlib.crc32(images.labels) for images in data[:3]],
-        "pictures, as checksum,": [zlib.crc32(array) for array in measured]})
-    if recipe.batch < group.size:
-        raise InputError(f"a batch of {recipe.batch} images came for {group.size} ranks; give each "
-                         "at least one, or start fewer")
+        # Mean and covariance, which depend on every pixel of every image.
+        "pictures, as checksum,": [zlib.crc32(array) for array in run.statistics]})
+    if run.recipe.batch < group.size:
+        raise InputError(f"a batch of {run.recipe.batch} images came for {group.size} ranks; give "
+                         "each at least one, or start fewer")

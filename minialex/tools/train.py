@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import __version__, backend, models
 from ..datasets import Data
-from ..errors import FileError, InputError, UsageError
+from ..errors import FileError, InputError
 from ..parallel import Communicator
 from ..training import DivergedError, Recipe, Run, explain
-from ..training.folder import CONFIG, is_free
+from ..training.folder import CONFIG, OtherImagesError, is_free
 from . import devices, ranks, settings
 from .images import open_data
 from .settings import Settings
@@ -52,12 +54,23 @@ def run(options: argparse.Namespace) -> int:
         job = (_resumed_job if options.resume else _new_job)(options, group)
         if job is None:
             return 0
+        training = _begin(job, options, group)
         if options.parallel:
-            ranks.compare(group, options.parallel, job.settings, job.recipe, job.data)
-        return _train(job, options, group)
+            ranks.compare(group, options.parallel, training)
+        with _advice(training, job.folder), Display(training) as display, \
+                stopped_by_signals(training, alone=group.size == 1):
+            for event in training:
+                display.show(event)
+        if training.finished:
+            say(f"wrote {', '.join(_files_in(job.folder))}")
+            return 0
+        say(f"\nstopped after step {training.progress.steps:,}; all is saved. Go on with:\n"
+            f"  {command('train', '--resume', job.folder)}")
+        return 130
 
 
-def _train(job: Job, options: argparse.Namespace, group: Communicator) -> int:
+def _begin(job: Job, options: argparse.Namespace, group: Communicator) -> Run:
+    """Say what is going to be trained, and make it."""
     chosen, recipe, data = job.settings, job.recipe, job.data
     net = models.build(chosen.model, job.devices, len(data.train.classes), data.train.shape[2],
                        recipe.width, recipe.init, recipe.image_size, chosen.seed)
@@ -73,30 +86,30 @@ def _train(job: Job, options: argparse.Namespace, group: Communicator) -> int:
                    worker=ranks.worker(options.parallel, group))
     say(f"steps     {training.steps_in_epoch:,} in an epoch, {training.steps_in_all:,} in all")
     say(f"folder    {job.folder}")
-    go_on = command("train", "--resume", job.folder)
+    return training
+
+
+@contextmanager
+def _advice(training: Run, folder: Path) -> Iterator[None]:
+    """What went wrong in the run, and what to do about it on the command line."""
+    go_on = command("train", "--resume", folder)
     try:
-        with Display(training) as display, stopped_by_signals(training, alone=group.size == 1):
-            for event in training:
-                display.show(event)
+        yield
     except DivergedError as error:
-        raise DivergedError(f"after step {training.progress.steps}: {error}. Start again with a "
-                            f"lower --lr than {recipe.lr:g}, and another --out") from None
+        raise DivergedError(
+            f"after step {training.progress.steps}: {error}. Start again with a lower --lr than "
+            f"{training.recipe.lr:g}, and another --out") from None
+    except OtherImagesError as error:
+        raise InputError(f"--resume {error}, with --data") from None
     except BrokenPipeError:  # whoever reads what is printed has seen enough
         raise
-    except UsageError as error:
-        raise InputError(f"--resume {error}, with --data") from None
     except OSError as error:
-        begun = (job.folder / CONFIG).exists()
+        begun = (folder / CONFIG).exists()
         raise FileError(f"{error}; then go on with: {go_on}" if begun else
                         f"{error}, with --out") from None
     except KeyboardInterrupt:
         say(f"\nGo on from the last checkpoint with:\n  {go_on}")
         raise
-    if training.finished:
-        say(f"wrote {', '.join(_files_in(job.folder))}")
-        return 0
-    say(f"\nstopped after step {training.progress.steps:,}; all is saved. Go on with:\n  {go_on}")
-    return 130
 
 
 def _files_in(folder: Path) -> list[str]:

@@ -168,7 +168,7 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
         except CheckpointError as error:
             damaged[path] = error
             continue
-        # If the disk, or its network, has only a bad day, they may yet be of use.
+        # They are kept: it may be the disk, or its network, that is disturbed for now.
         return progress, [
             Kept(other, other.replace(f"{other}.damaged"),
                  f"cannot be used; going back to {path.name}") for other in damaged]
@@ -194,7 +194,7 @@ def _second_name(path: Path, name: Path) -> None:
 def _sync_names(folder: Path) -> None:
     """Bring the names of new files to the disk.
 
-    Else a power cut might undo them, and not the removal of older files.
+    Otherwise a power cut could undo them, but not the removal of older files.
     """
     with suppress(OSError):  # some systems cannot
         handle = os.open(folder, os.O_RDONLY)

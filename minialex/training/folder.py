@@ -22,7 +22,8 @@ from .events import EpochDone, Kept, Saved, StepDone
 from .progress import Progress
 from .stored import from_stored, has_type
 
-__all__ = ["CONFIG", "LOG", "MEAN", "MODEL", "STEPS", "SUMMARY", "RunFolder", "is_free"]
+__all__ = ["CONFIG", "LOG", "MEAN", "MODEL", "STEPS", "SUMMARY", "OtherImagesError",
+           "RunFolder", "is_free"]
 
 CONFIG, LOG, STEPS = "config.json", "log.jsonl", "steps.jsonl"
 MODEL, SUMMARY = "model.safetensors", "summary.json"
@@ -36,6 +37,10 @@ DIGITS = {"loss": 6, "seconds": 3, "waited": 3}
 Entry = dict[str, Any]
 
 
+class OtherImagesError(UsageError):
+    """A run is to go on with other training images than it had."""
+
+
 class RunFolder:
     """The files of one run. Line i of log.jsonl is epoch i, and line i of steps.jsonl is step i.
 
@@ -47,7 +52,7 @@ class RunFolder:
 
     @contextmanager
     def held(self, new: bool) -> Iterator[None]:
-        """Work alone in the folder, after a look whether all can be written there.
+        """Keep other processes out of the folder, and see that a run can be written there.
 
         Raises FileError if it cannot, and InputError if a new run finds other files there.
         """
@@ -76,16 +81,16 @@ class RunFolder:
                             f"needs {needed / 2**20:,.0f} MiB; make room, or choose another folder")
 
     def go_back(self, net: Module, optimizer: SGD, progress: Progress) -> Iterator[Kept]:
-        """Bring all to the newest checkpoint, as if nothing had happened after it.
+        """Bring network, optimizer, progress and logs to the state of the newest checkpoint.
 
-        progress: of a run on these images that begins. Yields the files that were damaged.
-        Raises CheckpointError if there is none to go back to, UsageError if it is of other images.
+        progress: of a new run on the same images. Yields the files that were damaged.
+        Raises CheckpointError if no checkpoint can be used, OtherImagesError if it is not of these.
         """
         def read(stored: Any) -> Progress:
             found = from_stored(Progress, stored)
             if not found.same_images(progress):
-                raise UsageError(f"{self.path}: these are not the training images of that run, or "
-                                 "some were added or removed; give the same")
+                raise OtherImagesError(f"{self.path}: these are not the training images of that "
+                                       "run, or some were added or removed; give the same")
             return found
 
         steps = self.path / STEPS
@@ -109,10 +114,9 @@ class RunFolder:
         path = save_newest(self.path, net, optimizer, asdict(progress), best, more)
         return Saved(path, best)
 
-    def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         with replacing(self.path / name) as file:
             file.write(f"{json.dumps(content, indent=2)}\n".encode())
-        return self.path / name
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
@@ -139,10 +143,10 @@ class RunFolder:
                             "the disk") from None
 
     def _cut_log(self, name: str, count: int, known: Callable[[int], Entry]) -> Iterator[Kept]:
-        """Keep the first `count` lines: those after them are of steps that will be made again.
+        """Keep the first `count` lines. The steps of later ones will be made again.
 
-        In place of a line that is missing or damaged comes what is `known` of its number, and null.
-        The damaged file is then kept beside the new one.
+        A line that is missing or damaged is written anew: what is `known` of its number, and null
+        for the rest. Then the damaged file is kept beside the new one.
         """
         path, found, wrong = self.path / name, self._lines(name), ""
         for number in range(1, count + 1):
