@@ -166,10 +166,11 @@ def stored(options: argparse.Namespace) -> tuple[Settings, Recipe]:
     path = Path(options.resume, CONFIG)
     try:
         config = read_json(path)
-        settings = from_stored(Settings, config)
-        if "recipe" not in config:
-            raise InputError("no 'recipe' in it")
-        return settings, from_stored(Recipe, config["recipe"])
+        if not isinstance(config, dict):
+            raise InputError("it holds no named values")
+        recipe = config.pop("recipe", {})
+        config.pop("version", None)
+        return from_stored(Settings, config), from_stored(Recipe, recipe)
     except InputError as error:
         raise CheckpointError(f"--resume {options.resume}: {path} cannot be used ({error}); name "
                               "the folder of a run of this version that was interrupted") from None

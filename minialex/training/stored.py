@@ -33,12 +33,15 @@ def has_type(value: Any, wanted: Any) -> bool:
 
 
 def from_stored(cls: type[T], stored: Any) -> T:
-    """The dataclass whose fields are `stored`, an object from JSON. What it does not know is left.
+    """The dataclass whose fields are `stored`, an object from JSON.
 
-    Raises InputError, naming the field, if one is missing or of another type.
+    Raises InputError, naming the field, if one is missing, unknown or of another type.
     """
     if not isinstance(stored, Mapping):
         raise InputError(f"{type(stored).__name__} in place of named values")
+    unknown = sorted(set(stored) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is unknown")
     values, hints = {}, get_type_hints(cls)
     for field in fields(cls):  # type: ignore[arg-type]
         name, wanted = field.name, hints[field.name]
