@@ -436,6 +436,15 @@ def test_fault_on_one_rank_ends_all(mpiexec, photographs, tmp_path, fault):
         assert about["progress"]["steps"] == 2 and len(weights) > 10
 
 
+def test_divergence_is_found_where_each_rank_has_a_part_of_the_network(
+        mpiexec, photographs, tmp_path):
+    done = mpiexec(2, COMMAND, "diverges",
+                   *options(photographs, tmp_path / "run", "--parallel", "hybrid"))
+    assert done.returncode not in (0, 130)
+    assert "the loss is nan: the images hold numbers that are not finite" in done.stderr or \
+        "the loss is nan: all layers are finite" in done.stderr, done.stderr
+
+
 def test_parallel_wants_other_ranks(mpiexec, photographs, tmp_path, capsys):
     done = mpiexec(1, COMMAND, "none", *options(photographs, tmp_path, "--parallel", "data"))
     assert done.returncode == 2
