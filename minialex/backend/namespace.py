@@ -40,13 +40,17 @@ class Namespace:
         """Call `fn(slice)` for consecutive slices that cover range(n).
 
         `scratch_bytes` is the scratch memory that `fn` needs for one image, and sets the length of
-        the slices. If the calls return tuples of arrays, these are summed in slice order, so that
-        sums do not depend on timing. The first call that raises, in slice order, ends the work;
+        the slices. The calls return None, or tuples of arrays, which are summed in slice order, so
+        that sums do not depend on timing. The first call that raises, in slice order, ends the work;
         `fn` may call ops, and must not wait for other threads.
         """
         total = None
         for result in self._each(fn, list(self._slices(n, scratch_bytes))):
-            total = self._sum(total, result)
+            if total is None:
+                total = result
+            else:
+                for sum_, term in zip(total, result, strict=True):
+                    self.add(sum_, term, out=sum_)
         return total
 
     def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
@@ -58,13 +62,6 @@ class Namespace:
         least = self.pieces if n * scratch_bytes >= 2**19 else 1
         step = max(1, min(-(-n // least), self.workspace // max(scratch_bytes, 1)))
         return (slice(start, min(start + step, n)) for start in range(0, n, step))
-
-    def _sum(self, total: tuple | None, result: tuple | None) -> tuple | None:
-        if total is None or not isinstance(result, tuple):
-            return result if isinstance(result, tuple) else None
-        for sum_, term in zip(total, result, strict=True):
-            self.add(sum_, term, out=sum_)
-        return total
 
     def patches(self, x: Any, kernel: tuple[int, int], stride: int, pad: tuple[int, ...]) -> Any:
         """What each kernel position sees: (N, H, W, C) -> (N, OH, OW, KH * KW * C).
