@@ -41,4 +41,4 @@ def sigmoid(xp, x):
 
 def _sigmoid_slope(e):
     """The derivative of sigmoid, from e = exp(-|x|).  y (1 - y) would be 0 where y rounds to 1."""
-    return e / ((1 + e) * (1 + e))
+    return e / (1 + e) ** 2

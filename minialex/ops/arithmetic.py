@@ -1,7 +1,7 @@
 """Element by element, with broadcasting; and sums.
 
-At a pole (log of 0, division by 0) the result is infinite, and NumPy warns; beyond the largest
-number of the type as well.
+The log of 0 and a number divided by 0 are infinite, and so is a result beyond the largest number of
+its type. NumPy warns of all three, a GPU of none.
 """
 
 import math
@@ -101,7 +101,7 @@ def log(xp, x):
 def sum(xp, x, axis: Axis = None, keepdims: bool = False):
     """Sum over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02.
 
-    Floats are added in float64: neither a long sum nor a large one on the way to a small shows.
+    Floats are added in float64, so that many numbers lose no digits, and large ones may cancel.
     """
     shape, axes = x.shape, check_axes("sum", x, axis)
     wide = "float64" if x.dtype.kind == "f" else None
@@ -117,7 +117,7 @@ def mean(xp, x, axis: Axis = None, keepdims: bool = False):
     """Mean over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02."""
     if x.size == 0:
         raise InputError(f"mean: x has shape {x.shape}; give it at least one number")
-    # A power of two is exact, and float64 has room for it: no sum on the way is out of range.
+    # Smaller by a power of two, which is exact: the sum of the largest numbers stays in range.
     axes, scale = tuple(check_axes("mean", x, axis)), 0.5 ** x.size.bit_length()
     scaled = xp.multiply(x, scale, dtype="float64")
     total, sum_backward = sum.on_arrays(xp, scaled, axis=axes, keepdims=keepdims)
