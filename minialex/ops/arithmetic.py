@@ -1,7 +1,7 @@
 """Element by element, with broadcasting; and sums.
 
-At a pole (log of 0, division by 0) the result is infinite, and NumPy warns; beyond the largest
-number of the type as well.
+The log of 0 and a number divided by 0 are infinite, and so is a result beyond the largest number of
+its type. NumPy warns of all three, a GPU of none.
 """
 
 import math
@@ -111,7 +111,7 @@ def log(xp, x):
 def sum(xp, x, axis=None, keepdims=False):
     """Sum over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02.
 
-    Floats are added in float64: a long sum of float32 numbers would lose digits, or its range.
+    Floats are added in float64, so that many numbers lose no digits, and large ones may cancel.
     """
     shape, axes = x.shape, check_axes("sum", x, axis)
     total = sum_wide(x, axes)

@@ -43,6 +43,8 @@ def softmax_cross_entropy(xp, logits, labels):
 
     logits: (N, classes), any real numbers; labels: (N,) integers 0 .. classes - 1 on the host,
     where they can be checked without waiting for the device.  -> one number, in nats.
+    A logit of -inf rules its class out; the loss is inf if that class is the right one.  A logit of
+    inf, or a row of -inf only, has no probabilities: NaN.
     Keeps probabilities.  Paper: section 5 (multinomial logistic regression).  Chapter 04.
     """
     n, classes = _check(logits, labels)

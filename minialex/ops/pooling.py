@@ -25,7 +25,7 @@ def _shifts(a, axis, size, stride, positions):
 def _largest(xp, views, out, which):
     """The largest of the views, and which of them it was: of equal ones, the first.
 
-    With a NaN among them the largest is NaN, and which it was, too, as if it were infinite.
+    NaN counts as infinity when it comes to which, and makes the largest NaN.
     """
     largest = views[0]
     for view in views[1:] or views:
@@ -40,11 +40,11 @@ def _largest(xp, views, out, which):
 
 
 def _give_back(xp, gy, which, gviews, stride):
-    """Add gy to that one of the gviews which was the largest; they hold zeros."""
+    """Give gy to that one of the gviews, which hold zeros, that was the largest."""
     hit, given = xp.empty(gy.shape, bool), xp.empty(gy.shape, gy.dtype)
     for k, gview in enumerate(gviews):
         xp.equal(which, k, out=hit)
-        if k < stride:  # has no number in common with a view before it
+        if k < stride:  # no view before it has written there
             select(xp, hit, gy, out=gview)
         else:
             xp.add(gview, select(xp, hit, gy, out=given), out=gview)
