@@ -12,16 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, InputTypeError, MinialexError
+from ..errors import DeviceError, InputError, InputTypeError, MinialexError
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "TransferLog",
            "here", "host_array", "record_transfers"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
-
-
-class DeviceError(InputError):
-    """A device that does not exist, cannot be used, or does not hold what it should."""
 
 
 class DeviceMemoryError(MinialexError, MemoryError):

@@ -6,8 +6,8 @@ import numpy as np
 
 from .. import ops
 from ..backend import Device
+from ..checks import padding, whole
 from ..errors import InputError
-from ..ops.common import padding, whole
 from ..tensor import Tensor
 from . import init
 from .init import Rng

@@ -2,18 +2,11 @@
 
 import math
 
+from .. import checks
 from ..operation import op
-from .common import check_images, output_size, select, whole
+from .common import output_size, select
 
 __all__ = ["avg_pool2d", "max_pool2d"]
-
-
-def _prepare(op, x, size, stride, most=math.inf):
-    check_images(op, x)
-    size, stride = whole(op, "size", size, most=most), whole(op, "stride", stride)
-    oh, ow = output_size(op, x.shape[1:3], (size, size), stride)
-    n, _, _, c = x.shape
-    return (n, oh, ow, c), 2 * x.nbytes // n  # the part of x and of y, or their gradients
 
 
 def _shifts(a, axis, size, stride, positions):
@@ -60,9 +53,12 @@ def max_pool2d(xp, x, *, size, stride):
     Keeps which number won, a byte each: neither x nor y (a third less memory at full size).
     Paper: section 3.4 (size 3, stride 2).  Built in chapter 06.
     """
-    (n, oh, ow, c), scratch_bytes = _prepare("max_pool2d", x, size, stride, most=255)
-    image, y = x.shape, xp.empty((n, oh, ow, c), x.dtype)
-    row, column = xp.empty((n, oh, x.shape[2], c), xp.uint8), xp.empty(y.shape, xp.uint8)
+    size, stride = checks.pool2d("max_pool2d", x, size, stride, most=255)
+    image, (n, h, w, c) = x.shape, x.shape
+    oh, ow = output_size("max_pool2d", (h, w), (size, size), stride)
+    y = xp.empty((n, oh, ow, c), x.dtype)
+    row, column = xp.empty((n, oh, w, c), xp.uint8), xp.empty((n, oh, ow, c), xp.uint8)
+    scratch_bytes = 2 * x.nbytes // n
 
     def forward(part):
         best = xp.empty(row[part].shape, x.dtype)  # the largest down each column of a window
@@ -93,8 +89,9 @@ def avg_pool2d(xp, x, *, size, stride):
     x: (N, H, W, C) -> y: (N, OH, OW, C), OH = (H - size) // stride + 1.  Keeps nothing.
     After LeCun et al. 1998 (size 2, stride 2), without its trained gain.  Built in chapter 07.
     """
-    (n, oh, ow, c), _ = _prepare("avg_pool2d", x, size, stride)
-    image, share = x.shape, 1 / size**2
+    size, stride = checks.pool2d("avg_pool2d", x, size, stride)
+    image, (n, h, w, c), share = x.shape, x.shape, 1 / size**2
+    oh, ow = output_size("avg_pool2d", (h, w), (size, size), stride)
     y, part = xp.zeros((n, oh, ow, c), x.dtype), xp.empty((n, oh, ow, c), x.dtype)
 
     def windows(a):
