@@ -34,7 +34,7 @@ class SGD:
     def __init__(self, parameters: Iterable[Tensor] | Mapping[str, Tensor], lr: float = 0.01,
                  momentum: float = 0.9, weight_decay: float = 5e-4,
                  rules: Mapping[str, Mapping[str, float]] = RULES_2012) -> None:
-        checks.not_negative("SGD", lr=lr, momentum=momentum, weight_decay=weight_decay)
+        checks.sgd(parameters, rules, lr=lr, momentum=momentum, weight_decay=weight_decay)
         named = parameters.items() if isinstance(parameters, Mapping) else (
             (getattr(p, "name", "") or str(i), p) for i, p in enumerate(parameters))
         self.parameters: dict[str, Tensor] = {}
@@ -90,7 +90,7 @@ class SGD:
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by the parameters' names: what a checkpoint stores."""
-        return {name: np.asarray(v.numpy(), order="C") for name, v in self.velocities.items()}
+        return {name: v.numpy() for name, v in self.velocities.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set all velocities; every name and shape must fit."""

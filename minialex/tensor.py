@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from . import backend
+from . import backend, checks
 from .backend import Array, Device
-from .errors import InputError, InputTypeError, UsageError
+from .errors import InputTypeError, UsageError
 
 __all__ = ["Node", "Tensor", "load", "mark_changed", "no_grad", "randn", "record", "zeros"]
 
@@ -52,12 +52,7 @@ class Tensor:
         listed, array = not hasattr(array, "dtype"), np.asarray(array)
         if listed and array.dtype == np.float64:
             array = array.astype(np.float32)
-        if array.dtype.kind not in "fiub":
-            raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or "
-                                 "booleans")
-        if requires_grad and array.dtype.kind != "f":
-            raise InputTypeError(f"Tensor: {array.dtype} has no gradient; "
-                                 "use array.astype('float32')")
+        checks.array(array, requires_grad)
         self.device = backend.default() if device is None else backend.device(device)
         self.data = self.device.asarray(array)
         self._grad: Tensor | None = None
@@ -81,10 +76,8 @@ class Tensor:
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
-        came, own = (f"{x.dtype} {x.shape} on {x.device}" if isinstance(x, Tensor) else type(x)
-                     for x in (gradient, self))
-        if gradient is not None and came != own:
-            raise InputTypeError(f"grad: {came} came; give None, or a Tensor of {own}")
+        if gradient is not None:
+            checks.gradient(self, gradient)
         self._grad = gradient
 
     @property
@@ -122,31 +115,13 @@ class Tensor:
 
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number; waits for the device."""
-        if self.size != 1:
-            raise InputError(f"Tensor: shape {self.shape} is not size 1, to be taken as a single "
-                             "number; reduce it first, or use x.numpy()")
         return self.numpy().item()
 
     def __float__(self) -> float:
         return float(self.item())
 
-    def __format__(self, spec: str) -> str:
-        return format(self.item() if spec else str(self), spec)
-
     def __bool__(self) -> bool:
         return bool(self.item())
-
-    def __getitem__(self, key: Any) -> Tensor:  # Python also asks it in `for`, `in` and `a, b = x`
-        raise InputTypeError("Tensor: no indexing, no loops; use ops.take_channels or ops.reshape, "
-                             "or x.numpy()[...] for values without a gradient")
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, (Tensor, np.ndarray, np.generic, int, float)):
-            raise InputTypeError("Tensor: == compares no tensors; use x.numpy() == y.numpy(), or "
-                                 "`x is y` to ask whether they are the same")
-        return NotImplemented
-
-    __hash__ = object.__hash__
 
     def __getstate__(self) -> dict[str, Any]:
         """What copy and pickle keep: the values on the host, and the device by its name."""
@@ -173,17 +148,10 @@ class Tensor:
         gradient: d(final result)/d(self), of self's shape; may be left out for a single number.
         The tape is used up: the second call raises RuntimeError. Built in chapter 02.
         """
-        if not self.requires_grad:
-            raise UsageError("backward: nothing was recorded for this tensor; it was made under "
-                             "no_grad() or from tensors none of which has requires_grad=True")
-        if gradient is None and self.size != 1:
-            raise UsageError(f"backward: a tensor of shape {self.shape} is not a single number; "
-                             "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
-        seed = np.ones(self.shape) if gradient is None else gradient
-        seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
-        if seed.shape != self.shape or seed.dtype.kind not in "fiub":
-            raise InputError(f"backward: gradient is {seed.dtype} {seed.shape}; give real numbers "
-                             f"of shape {self.shape}, as the tensor")
+        seed = gradient.numpy() if isinstance(gradient, Tensor) else gradient
+        seed = None if seed is None else np.asarray(seed)
+        checks.backward(self, seed)
+        seed = np.ones(self.shape) if seed is None else seed
         gradient = self.device.asarray(seed, self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
@@ -217,9 +185,7 @@ class Node:
             gradients = backward(gy)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        if len(gradients) != len(self.parents):
-            raise UsageError(f"{self.name}: backward must return {len(self.parents)} gradients, "
-                             f"one for each input, but returned {len(gradients)}")
+        checks.gradients(self.name, gradients, self.parents)
         return gradients
 
 
@@ -237,16 +203,8 @@ def _walk_back(root: Node, gradient: Array) -> None:
         for index, (parent, g) in enumerate(zip(parents, gradients, strict=True)):
             if parent is None:
                 continue
-            if isinstance(parent, Tensor) and (parent.changed > node.made
-                                               or parent.device is not node.device):
-                raise UsageError(f"{node.name}: backward after input {index} was changed by an "
-                                 "optimizer, loaded or moved; run the forward pass again, or call "
-                                 "all backward() before step()")
-            if g is None or g.shape != parent.shape or g.dtype != parent.dtype:
-                got = "None" if g is None else f"{g.dtype} {g.shape}"
-                raise UsageError(f"{node.name}: backward returned {got} for input {index}, "
-                                 f"which is {parent.dtype} {parent.shape}")
             if isinstance(parent, Tensor):
+                checks.unchanged(node.name, index, parent, node.made, node.device)
                 others = [o for o in (gy, *gradients[:index]) if type(o) is type(g)]
                 shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
                 _add_to_leaf(parent, g, shared or 0 in g.strides)  # 0: one number for many entries
@@ -321,12 +279,7 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
 def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
     """Set tensors to stored arrays. Names, shapes and types must fit; else nothing is changed."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    for name in sorted(tensors.keys() | arrays.keys()):
-        stored, here = (f"{d[name].dtype.name} {d[name].shape}" if name in d else "missing"
-                        for d in (arrays, tensors))
-        if stored != here:
-            raise InputError(f"{what}: {name} is {stored} among the stored arrays but {here} here; "
-                             "were they stored from another network?")
+    checks.stored(tensors, arrays, what)
     for name, tensor in tensors.items():
         tensor.data = tensor.device.asarray(arrays[name])
         mark_changed(tensor)

@@ -201,7 +201,7 @@ class NumpyDevice(Device):
     COUNT = 16  # virtual devices are free; more would be a typing error
 
     def __init__(self, index: int) -> None:
-        checks.virtual(index, self.COUNT)
+        checks.virtual_device(index, self.COUNT)
         super().__init__("cpu", index, NumpyNamespace(self._empty))
         self.used = self._peak = 0
         self._limit: int | None = None

@@ -12,20 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, InputTypeError, MinialexError
+from .. import checks
 
-__all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "Opened",
-           "TransferLog", "host_array", "record_transfers"]
+__all__ = ["Array", "Device", "Memory", "Opened", "TransferLog", "host_array",
+           "record_transfers"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
-
-
-class DeviceError(InputError):
-    """A device that does not exist, cannot be used, or does not hold what it should."""
-
-
-class DeviceMemoryError(MinialexError, MemoryError):
-    """A device has reached its memory limit, or has no memory left."""
 
 
 class Memory(NamedTuple):
@@ -38,9 +30,8 @@ class Memory(NamedTuple):
 
 def host_array(values: Any, dtype: Any = None) -> np.ndarray:
     """Values from the host as a NumPy array of numbers in the processor's own byte order."""
-    checks.unmasked(values)
     array = np.asarray(values, dtype)
-    checks.numbers(array)
+    checks.host_array(values, array)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

@@ -40,14 +40,14 @@ class Namespace:
         """Call `fn(slice)` for consecutive slices that cover range(n).
 
         `scratch_bytes` is the scratch memory that `fn` needs for one image, and sets the length of
-        the slices. The calls return None, or tuples of arrays, which are summed in slice order, so
-        that sums do not depend on timing. The first call that raises, in slice order, ends the work;
+        the slices. If the calls return tuples of arrays, these are summed in slice order, so that
+        sums do not depend on timing. The first call that raises, in slice order, ends the work;
         `fn` may call ops, and must not wait for other threads.
         """
         total = None
         for result in self._each(fn, list(self._slices(n, scratch_bytes))):
             if total is None:
-                total = result
+                total = result if isinstance(result, tuple) else None
             else:
                 for sum_, term in zip(total, result, strict=True):
                     self.add(sum_, term, out=sum_)

@@ -54,7 +54,7 @@ class Module:
             if type(self) is cls:  # else it is a part of the __init__ of a class made from this one
                 self.__dict__["_finished"] = True
 
-        cls.__init__ = finish  # type: ignore[method-assign]
+        cls.__init__ = finish
 
     def __init__(self) -> None:
         pass
@@ -70,11 +70,11 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._finished and name not in dir(self):
-            raise checks.unknown(self, name, "; new attributes are set in __init__ only")
+            raise checks.unknown_name(self, name, "; new attributes are set in __init__ only")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:  # called only for a name that was not found
-        raise checks.unknown(self, name)
+        raise checks.unknown_name(self, name)
 
     def __repr__(self) -> str:
         rows = []
@@ -131,8 +131,7 @@ class Module:
 
     def state(self) -> dict[str, np.ndarray]:
         """All parameters by path, as NumPy arrays: what a checkpoint stores."""
-        return {name: np.asarray(p.numpy(), order="C")  # a file knows no other order
-                for name, p in self.named_parameters().items()}
+        return {name: p.numpy() for name, p in self.named_parameters().items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set all parameters; every name and shape must fit. Nothing is changed if one does not."""
