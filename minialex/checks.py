@@ -233,7 +233,9 @@ def call(op, signature, inputs, options):
     try:
         return signature.bind(*inputs, **options)
     except TypeError as error:
-        raise InputTypeError(f"{op}: {error}; call {op}{signature}") from None
+        plain = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+        shown = signature.replace(parameters=plain, return_annotation=signature.empty)
+        raise InputTypeError(f"{op}: {error}; call {op}{shown}") from None
 
 
 def options(op, Tensor, given):
@@ -372,8 +374,15 @@ def why_no_gpu(said, driver, made_for):
     return f"({said}): {remedy}"
 
 
-def cuda_error(device, said, install):
-    """What an error of CUDA means to who uses a device. said: its class and its first line."""
+def in_one_line(error):
+    """What an error says. CuPy frames some with lines of =, and says the cause last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" =")]
+    return lines[-1 if "Original error:" in lines else 0] if lines else type(error).__name__
+
+
+def cuda_error(device, error, install):
+    """What an error of CUDA means to who uses a device."""
+    said = f"{type(error).__name__}: {in_one_line(error).rstrip('.')}"
     helps = {
         "out of memory|ALLOC_FAILED": "use a smaller batch, set_memory_limit(more), or end other "
                                       "programs on this GPU",
@@ -404,6 +413,11 @@ def host_array(values, array):
 
 
 # Layers, networks, optimizers
+
+
+def sizes(layer, name, shape):
+    for size in shape:
+        whole(layer, f"{name} {shape}: one size", size)
 
 
 def groups(layer, groups, *channels):

@@ -25,9 +25,7 @@ __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "
 
 def device(name: str | Device) -> Device:
     """The device of that name; always the same object. Raises DeviceError if there is none."""
-    if isinstance(name, Device):
-        return name
-    return _open(*checks.device_name(name))
+    return name if isinstance(name, Device) else _open(*checks.device_name(name))
 
 
 @functools.cache

@@ -23,12 +23,6 @@ __all__ = ["INSTALL", "TF32", "CupyDevice", "count", "facts", "import_error", "i
            "reaches", "version", "versions", "why_unavailable"]
 
 
-def _said(error: Exception) -> str:
-    """An error in one line. CuPy frames some with lines of =, and says the cause last."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" =")]
-    return lines[-1 if "Original error:" in lines else 0] if lines else type(error).__name__
-
-
 version = import_error = ""  # of CuPy; and why, though installed, it cannot be imported
 try:
     import cupy
@@ -37,7 +31,7 @@ try:
 except Exception as error:  # much can be wrong with it, and without it all else works
     cupy = None
     if getattr(error, "name", None) != "cupy":
-        import_error = f"cannot be imported ({_said(error)})"
+        import_error = f"cannot be imported ({checks.in_one_line(error)})"
 
 INSTALL = (f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12, '
            '"cupy-cuda13x[ctk]>=14" for CUDA 13')
@@ -50,8 +44,7 @@ def _explain(name: str, error: Any) -> None:
     if isinstance(error, ImportError):
         where = error.name or "cuda."  # CuPy names no module where a library is missing
     if where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
-        said = f"{type(error).__name__}: {_said(error).rstrip('.')}"
-        raise checks.cuda_error(name, said, INSTALL) from error
+        raise checks.cuda_error(name, error, INSTALL) from error
 
 
 def why_unavailable() -> str:
@@ -67,7 +60,7 @@ def why_unavailable() -> str:
             return ""
         said = "it counts none"
     except Exception as error:
-        said = _said(error)
+        said = checks.in_one_line(error)
     return f"CuPy {version} finds no GPU {checks.why_no_gpu(said, *versions())}"
 
 

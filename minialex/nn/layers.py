@@ -23,8 +23,7 @@ class _Weighted(Module):
 
     def __init__(self, shape: tuple[int, ...], std: float | None, bias: float | None,
                  rng: Rng, device: Place) -> None:
-        for size in shape:
-            checks.whole(type(self).__name__, f"weight {shape}: one size", size)
+        checks.sizes(type(self).__name__, "weight", shape)
         std = init.he_std(shape) if std is None else std
         self.weight = Parameter(init.normal(init.generator(rng), shape, std), device)
         self.bias = None
