@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DeviceError, InputError, InputTypeError, MinialexError
+from ..errors import DeviceError, InputTypeError, MinialexError
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "TransferLog",
            "here", "host_array", "record_transfers"]
