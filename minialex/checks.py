@@ -10,17 +10,24 @@ import math
 import re
 from numbers import Integral
 
-from .errors import DeviceError, DeviceMemoryError, InputError, InputTypeError
-from .errors import UnknownNameError, UsageError
+from .errors import (
+    DeviceError,
+    DeviceMemoryError,
+    InputError,
+    InputTypeError,
+    UnknownNameError,
+    UsageError,
+)
 
 __all__ = [
-    "array", "as_before", "cuda_error", "why_no_gpu", "axes", "backward", "broadcast", "call", "concat", "conv2d",
-    "device_name", "dropout", "filled", "flatten", "gpu", "gradient", "gradients", "groups",
-    "host_array", "images", "learnable", "linear", "local_response_norm", "matmul", "memory",
-    "misfit", "not_empty", "sgd", "number", "options", "padding", "pool2d",
-    "probability", "reshape", "seed", "softmax_cross_entropy", "static", "stored",
-    "take_channels", "transpose", "unchanged", "unknown_name", "virtual_device",
-    "whole", "window"]
+    "array", "as_before", "axes", "backward", "broadcast", "call", "concat", "conv2d", "copied",
+    "cuda_error", "device_name", "dropout", "filled", "flatten", "gpu", "gradient", "gradients",
+    "groups", "handed_to_numpy", "host_array", "images", "in_one_line", "learnable", "linear",
+    "local_response_norm", "matmul", "memory", "misfit", "not_empty", "number", "options",
+    "padding", "pool2d", "probability", "reshape", "seed", "sgd", "sizes",
+    "softmax_cross_entropy", "static", "stored", "take_channels", "transpose", "unchanged",
+    "unknown_name", "unused", "upstream", "virtual_device", "whole", "why_no_gpu", "window",
+]
 
 
 # Numbers, axes, shapes
@@ -44,12 +51,15 @@ def number(op, name, value):
 
 def axes(op, x, axis):
     """`axis` (an int, a tuple, or None for all) as a tuple of numbers from 0 on."""
-    given = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    found = {int(a) % x.ndim for a in given if isinstance(a, Integral) and -x.ndim <= a < x.ndim}
+    if axis is None:
+        return tuple(range(x.ndim))
+    given = axis if isinstance(axis, tuple) else (axis,)
+    found = {int(a) % x.ndim for a in given  # `int` is asked for first, because that is quick
+             if isinstance(a, (int, Integral)) and -x.ndim <= a < x.ndim}
     if len(found) < len(given):
         raise InputError(f"{op}: axis is {axis} but x has shape {x.shape}; name each axis once, "
                          f"{-x.ndim} .. {x.ndim - 1}")
-    return tuple(sorted(found))
+    return tuple(found)
 
 
 def filled(op, x):
@@ -69,12 +79,15 @@ def broadcast(op, a, b):
 
 
 def reshape(x, shape):
+    """Sizes that multiply to the number of entries; one may be -1, which stands for the rest."""
     sizes = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
     fine = all(isinstance(size, Integral) and size >= -1 for size in sizes)
-    if fine and -1 in sizes:
+    if fine and sizes.count(-1) == 1:
         known = -math.prod(sizes)
-        fine = sizes.count(-1) == 1 and known > 0 and x.size % known == 0
-    if not fine or -1 not in sizes and math.prod(sizes) != x.size:
+        fine = known > 0 and x.size % known == 0
+    elif fine:
+        fine = math.prod(sizes) == x.size and -1 not in sizes
+    if not fine:
         raise InputError(f"reshape: x {x.shape} holds {x.size} numbers, which do not fill the "
                          f"shape {shape}; its sizes must multiply to {x.size}")
 
@@ -283,26 +296,46 @@ def array(array, requires_grad):
         raise InputTypeError(f"Tensor: {array.dtype} has no gradient; use array.astype('float32')")
 
 
+def handed_to_numpy(tensor, recorded):
+    """NumPy may read a tensor, but not if that loses a gradient, and not from a GPU."""
+    if recorded:
+        raise InputTypeError("NumPy would lose the gradient of this tensor; use minialex.ops "
+                             "(concat to join), or x.numpy() or x.detach() for its values")
+    if tensor.device.kind != "cpu":
+        raise InputTypeError(f"Tensor on {tensor.device}: call x.numpy() to copy it to the host")
+
+
+def copied(tensor):
+    """Copy and pickle take tensors off the tape only."""
+    if tensor.node is not None:
+        raise UsageError("Tensor: the result of an op cannot be copied or pickled, because its "
+                         "tape would stay behind; use x.detach() or x.numpy()")
+
+
 def gradient(tensor, given):
-    """What is assigned to `tensor.grad` must be like the tensor, and on its device."""
+    """What is assigned to `tensor.grad`: None, or like the tensor and on its device."""
+    if given is None:
+        return
     if getattr(given, "device", None) is not tensor.device or (
             (given.shape, given.dtype) != (tensor.shape, tensor.dtype)):
-        came, own = ([getattr(x, name, "") for name in ("dtype", "shape", "device")]
-                     for x in (given, tensor))
-        raise InputTypeError("grad: a {} {} {} {} came; give None, or a Tensor of {} {} on {}".format(
-            type(given).__name__, *came, *own))
+        came = " ".join(str(getattr(given, name, "")) for name in ("dtype", "shape", "device"))
+        raise InputTypeError(f"grad: a {type(given).__name__} {came} came; give None, or a Tensor "
+                             f"of {tensor.dtype} {tensor.shape} on {tensor.device}")
 
 
 def backward(tensor, gradient):
-    """`tensor.backward(gradient)` needs a tape, and an array of real numbers of tensor's shape."""
+    """Was anything recorded, and is it clear with what gradient to begin?"""
     if not tensor.requires_grad:
         raise UsageError("backward: nothing was recorded for this tensor; it was made under "
                          "no_grad() or from tensors none of which has requires_grad=True")
     if gradient is None and tensor.size != 1:
         raise UsageError(f"backward: a tensor of shape {tensor.shape} is not a single number; "
                          "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
-    if gradient is not None and (
-            gradient.shape != tensor.shape or gradient.dtype.kind not in "fiub"):
+
+
+def upstream(tensor, gradient):
+    """The array with which `tensor.backward` begins."""
+    if gradient.shape != tensor.shape or gradient.dtype.kind not in "fiub":
         raise InputError(f"backward: gradient is {gradient.dtype} {gradient.shape}; give real "
                          f"numbers of shape {tensor.shape}, as the tensor")
 
@@ -318,6 +351,14 @@ def gradients(op, gradients, parents):
             got = "None" if g is None else f"{g.dtype} {g.shape}"
             raise UsageError(f"{op}: backward returned {got} for input {index}, which is "
                              f"{parent.dtype} {parent.shape}")
+
+
+def unused(op, backward):
+    """The `backward` of a node of the tape, which has it until it is called."""
+    if backward is None:
+        raise UsageError(f"backward: the tape below this {op} has been used and freed by an "
+                         "earlier backward(); run the forward pass again")
+    return backward
 
 
 def unchanged(op, index, leaf, made, device):

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import backend, checks
 from .backend import Array, Device
-from .errors import InputTypeError, UsageError
+from .errors import InputTypeError
 
 __all__ = ["Node", "Tensor", "load", "mark_changed", "no_grad", "randn", "record", "zeros"]
 
@@ -76,8 +76,7 @@ class Tensor:
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
-        if gradient is not None:
-            checks.gradient(self, gradient)
+        checks.gradient(self, gradient)
         self._grad = gradient
 
     @property
@@ -106,11 +105,7 @@ class Tensor:
         return self.device.to_host(self.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad and not _thread.silent:
-            raise InputTypeError("NumPy would lose the gradient of this tensor; use minialex.ops "
-                                 "(concat to join), or x.numpy() or x.detach() for its values")
-        if self.device.kind != "cpu":
-            raise InputTypeError(f"Tensor on {self.device}: call x.numpy() to copy it to the host")
+        checks.handed_to_numpy(self, self.requires_grad and not _thread.silent)
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     def item(self) -> Any:
@@ -125,9 +120,7 @@ class Tensor:
 
     def __getstate__(self) -> dict[str, Any]:
         """What copy and pickle keep: the values on the host, and the device by its name."""
-        if self.node is not None:
-            raise UsageError("Tensor: the result of an op cannot be copied or pickled, because its "
-                             "tape would stay behind; use x.detach() or x.numpy()")
+        checks.copied(self)
         slots = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
         state = {name: getattr(self, name) for name in slots - {"__weakref__"}}
         return {**state, "data": self.numpy(), "device": self.device.name, "changed": 0}
@@ -148,10 +141,10 @@ class Tensor:
         gradient: d(final result)/d(self), of self's shape; may be left out for a single number.
         The tape is used up: the second call raises RuntimeError. Built in chapter 02.
         """
-        seed = gradient.numpy() if isinstance(gradient, Tensor) else gradient
-        seed = None if seed is None else np.asarray(seed)
-        checks.backward(self, seed)
-        seed = np.ones(self.shape) if seed is None else seed
+        checks.backward(self, gradient)
+        seed = np.ones(self.shape) if gradient is None else gradient
+        seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
+        checks.upstream(self, seed)
         gradient = self.device.asarray(seed, self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
@@ -175,12 +168,9 @@ class Node:
     device: Device  # where backward works
     made: int  # when, by the clock of the tape
 
-    def pull(self, gy: Array) -> Sequence[Array | None]:
+    def pull(self, gy: Array) -> Sequence[Array]:
         """The gradients of the inputs, from the gradient of the result; frees what they needed."""
-        backward, self.backward = self.backward, None
-        if backward is None:
-            raise UsageError(f"backward: the tape below this {self.name} has been used and freed "
-                             "by an earlier backward(); run the forward pass again")
+        backward, self.backward = checks.unused(self.name, self.backward), None
         with self.device:
             gradients = backward(gy)
         if not isinstance(gradients, tuple):

@@ -51,10 +51,10 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
                     # The patches have served; their memory takes the gradient of the patches.
                     xp.matmul(rows[:, made], kernels[:, made].T, out=flat)
                     gx[part, :, :, seen] = xp.add_patches(columns, xs.shape, (kh, kw), stride, pad)
-            # In two stages: one long float32 sum would be 0.2 % off, and keep few GPU blocks busy.
-            return gw, gy[part].sum(axis=2).sum(axis=(0, 1))
+            # In two stages, because one long sum of float32 loses digits, and is slow on a GPU.
+            return gw, gy[part].sum(axis=2).sum(axis=(0, 1), dtype="float64")
 
         gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
-        return (gx, gw.reshape(w.shape), gb)[: len(needs)]
+        return (gx, gw.reshape(w.shape), gb.astype(w.dtype))[: len(needs)]
 
     return y, backward

@@ -54,7 +54,7 @@ def max_pool2d(xp, x, *, size, stride):
     Paper: section 3.4 (size 3, stride 2).  Built in chapter 06.
     """
     size, stride = checks.pool2d("max_pool2d", x, size, stride, most=255)
-    image, (n, h, w, c) = x.shape, x.shape
+    n, h, w, c = x.shape
     oh, ow = output_size("max_pool2d", (h, w), (size, size), stride)
     y = xp.empty((n, oh, ow, c), x.dtype)
     row, column = xp.empty((n, oh, w, c), xp.uint8), xp.empty((n, oh, ow, c), xp.uint8)
@@ -68,7 +68,7 @@ def max_pool2d(xp, x, *, size, stride):
     xp.over_batch(forward, n, scratch_bytes)
 
     def backward(gy):
-        gx = xp.empty(image, gy.dtype)
+        gx = xp.empty((n, h, w, c), gy.dtype)
 
         def pull(part):
             gx[part] = 0
@@ -90,7 +90,7 @@ def avg_pool2d(xp, x, *, size, stride):
     After LeCun et al. 1998 (size 2, stride 2), without its trained gain.  Built in chapter 07.
     """
     size, stride = checks.pool2d("avg_pool2d", x, size, stride)
-    image, (n, h, w, c), share = x.shape, x.shape, 1 / size**2
+    (n, h, w, c), share = x.shape, 1 / size**2
     oh, ow = output_size("avg_pool2d", (h, w), (size, size), stride)
     y, part = xp.zeros((n, oh, ow, c), x.dtype), xp.empty((n, oh, ow, c), x.dtype)
 
@@ -103,7 +103,7 @@ def avg_pool2d(xp, x, *, size, stride):
         xp.add(y, xp.multiply(window, share, out=part), out=y)
 
     def backward(gy):
-        gx, each = xp.zeros(image, gy.dtype), gy * share
+        gx, each = xp.zeros((n, h, w, c), gy.dtype), gy * share
         for gwindow in windows(gx):
             xp.add(gwindow, each, out=gwindow)
         return gx
