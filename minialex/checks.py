@@ -13,7 +13,7 @@ from .errors import DeviceError, InputError, InputTypeError, UsageError
 __all__ = [
     "array", "axes", "backward", "broadcast", "call", "concat", "conv2d", "copied", "dropout",
     "filled", "flatten", "gradient", "gradients", "handed_to_numpy", "images", "linear",
-    "local_response_norm", "matmul", "misfit", "number", "options", "padding", "pool2d", "reshape",
+    "local_response_norm", "matmul", "misfit", "number", "option", "padding", "pool2d", "reshape",
     "softmax_cross_entropy", "static", "stored", "take_channels", "transpose", "unchanged",
     "unused", "upstream", "whole", "window"]
 
@@ -237,12 +237,11 @@ def call(op, signature, inputs, options):
         raise InputTypeError(f"{op}: {error}; call {op}{signature}") from None
 
 
-def options(op, Tensor, given):
-    """No option, of pairs (name, value), is a tensor."""
-    for name, value in given:
-        if isinstance(value, Tensor):
-            raise InputTypeError(f"{op}: {name} is a Tensor, but no gradient flows to it; give its "
-                                 f"value, {name}.item() or {name}.numpy(), or see help({op})")
+def option(op, tensor, bound):
+    """This tensor came where no gradient flows; `bound` is the call."""
+    name = next(name for name, value in reversed(bound.arguments.items()) if value is tensor)
+    raise InputTypeError(f"{op}: {name} is a Tensor, but no gradient flows to it; give its value, "
+                         f"{name}.item() or {name}.numpy(), or see help({op})")
 
 
 def misfit(function, Tensor, named, inputs):
