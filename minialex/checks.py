@@ -23,7 +23,7 @@ __all__ = [
     "array", "as_before", "axes", "backward", "broadcast", "call", "concat", "conv2d", "copied",
     "cuda_error", "device_name", "dropout", "filled", "flatten", "gpu", "gradient", "gradients",
     "groups", "handed_to_numpy", "host_array", "images", "in_one_line", "learnable", "linear",
-    "local_response_norm", "matmul", "memory", "misfit", "not_empty", "number", "options",
+    "local_response_norm", "matmul", "memory", "misfit", "not_empty", "number", "option",
     "padding", "pool2d", "probability", "reshape", "seed", "sgd", "sizes",
     "softmax_cross_entropy", "static", "stored", "take_channels", "transpose", "unchanged",
     "unknown_name", "unused", "upstream", "virtual_device", "whole", "why_no_gpu", "window",
@@ -251,12 +251,11 @@ def call(op, signature, inputs, options):
         raise InputTypeError(f"{op}: {error}; call {op}{shown}") from None
 
 
-def options(op, Tensor, given):
-    """No option, of pairs (name, value), is a tensor."""
-    for name, value in given:
-        if isinstance(value, Tensor):
-            raise InputTypeError(f"{op}: {name} is a Tensor, but no gradient flows to it; give its "
-                                 f"value, {name}.item() or {name}.numpy(), or see help({op})")
+def option(op, tensor, bound):
+    """This tensor came where no gradient flows; `bound` is the call."""
+    name = next(name for name, value in reversed(bound.arguments.items()) if value is tensor)
+    raise InputTypeError(f"{op}: {name} is a Tensor, but no gradient flows to it; give its value, "
+                         f"{name}.item() or {name}.numpy(), or see help({op})")
 
 
 def misfit(function, Tensor, named, inputs):
