@@ -49,7 +49,7 @@ class Tensor:
                  requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
             raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
-        listed, array = not hasattr(array, "dtype"), np.asarray(array)
+        listed, array = not hasattr(array, "dtype"), np.asanyarray(array)
         if listed and array.dtype == np.float64:
             array = array.astype(np.float32)
         checks.array(array, requires_grad)
