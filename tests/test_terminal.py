@@ -20,7 +20,17 @@ from runs import save_picture
 from minialex import __version__, backend, errors
 from minialex.tools import arguments, cli, plan
 from minialex.tools.devices import choose_devices
-from minialex.tools.text import bar, columns, command, cut, printable, say, shows_blocks, table
+from minialex.tools.text import (
+    bar,
+    columns,
+    command,
+    cut,
+    fact,
+    printable,
+    say,
+    shows_blocks,
+    table,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS = [[], *([group] for group in cli.GROUPS)]
@@ -270,6 +280,17 @@ def test_cut_fills_or_shortens(text, width, shown):
 def test_table_lines_up_in_columns_of_the_terminal():
     text = table([("name", "n", "what"), ("日本", 1, "x"), ("e\u0301", 1000, "a\nb")], left=(0, 2))
     assert text.splitlines() == ["name     n  what", "日本     1  x", "e\u0301     1000  a b"]
+
+
+def test_fact_goes_on_below_itself_on_a_narrow_terminal(capsys, monkeypatch):
+    text = "two virtual devices on the processor; /a/path/that/is/longer/than/all/of/the/line"
+    monkeypatch.delenv("COLUMNS", raising=False)
+    fact("devices", text)
+    assert capsys.readouterr().out == f"devices   {text}\n", "in a file each fact is one line"
+    monkeypatch.setenv("COLUMNS", "40")
+    fact("devices", text)
+    assert capsys.readouterr().out.splitlines() == [
+        "devices   two virtual devices on the", "          processor;", f"          {text[38:]}"]
 
 
 @pytest.mark.parametrize(("share", "blocks", "shown"), [

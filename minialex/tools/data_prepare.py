@@ -20,7 +20,7 @@ from ..errors import InputError
 from .arguments import path, whole
 from .devices import MOST_THREADS
 from .images import SHARES, fitting_models
-from .text import command, progress_bar, say
+from .text import command, fact, progress_bar, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -68,19 +68,19 @@ def run(options: argparse.Namespace) -> int:
     root = Path(options.source)
     folder = Path(options.out or f"{root.resolve()}-prepared")
     _check(root, folder)
-    say(f"source    {root}")  # to list a tar on a slow disk takes minutes
+    fact("source", str(root))  # to list a tar on a slow disk takes minutes
     try:
         source = _source(root, options)
         shards = plan(source)
         counts = ", ".join(f"{len(files):,} {split}" for split, files in source.splits.items())
         for line in (f"{counts} files in {len(source.classes):,} classes", *source.remarks):
-            say(f"          {line}")
-        say(f"into      {folder}")
+            fact("", line)
+        fact("into", str(folder))
         with begun(folder, source, options.side, options.quality), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # files that cannot be used are listed in the end
             # --strict looks into the shards of a finished set, too.
             if is_prepared(folder) and not missing(folder, shards) and not options.strict:
-                say("          is finished already (same names and sizes); nothing to do")
+                fact("", "is finished already (same names and sizes); nothing to do")
             else:
                 _prepare(folder, source, shards, options)
         _propose(folder, root, options.side, [
@@ -126,22 +126,22 @@ def _prepare(folder: Path, source: Source, shards: list[Shard],
     measured = time.perf_counter()
     _tell(report, folder, shards)
     size = sum(path.stat().st_size for path in folder.iterdir())
-    say(f"written   {size / 1e6:,.1f} MB; packed {fresh:,} files in {packed - began:.1f} s "
-        f"({fresh / (packed - began):,.0f}/s), measured in {measured - packed:.1f} s")
+    fact("written", f"{size / 1e6:,.1f} MB; packed {fresh:,} files in {packed - began:.1f} s "
+                    f"({fresh / (packed - began):,.0f}/s), measured in {measured - packed:.1f} s")
 
 
 def _tell(report: Report, folder: Path, shards: list[Shard]) -> None:
     """What has become of the files."""
     for split, count in report.images.items():
         made = sum(shard.split == split for shard in shards)
-        say(f"{split:9} {count:,} images in {made:,} {'shard' if made == 1 else 'shards'}")
+        fact(split, f"{count:,} images in {made:,} {'shard' if made == 1 else 'shards'}")
     if report.skipped:
-        say(f"skipped   {len(report.skipped):,} files, listed in {folder / 'skipped.csv'}:")
+        fact("skipped", f"{len(report.skipped):,} files, listed in {folder / 'skipped.csv'}:")
         reasons = Counter(reason.split(" (")[0] for *_, reason in report.skipped)
         for reason, count in reasons.most_common():
-            say(f"          {count:,} x {reason}")
+            fact("", f"{count:,} x {reason}")
     if report.unseen:
-        say(f"          classes without a training image: {', '.join(report.unseen)}")
+        fact("", f"classes without a training image: {', '.join(report.unseen)}")
 
 
 def _propose(folder: Path, root: Path, side: int, splits: list[str]) -> None:
@@ -153,9 +153,9 @@ def _propose(folder: Path, root: Path, side: int, splits: list[str]) -> None:
         missing.append((f"some of them in {root / 'val'}/CLASS/" if (root / "train").is_dir() else
                         " ".join(SHARES)) + ", since there are none to test with")
     if missing:
-        say("next      to train, prepare the pictures again, into another folder:")
+        fact("next", "to train, prepare the pictures again, into another folder:")
         for line in missing:
-            say(f"          with {line}")
+            fact("", f"with {line}")
     else:
         words = ["train", "--model", fitting[0], "--data", folder]
         info = models.model_info(fitting[0])

@@ -22,7 +22,7 @@ from ..training.evaluate import has_top5
 from . import trained
 from .arguments import path, whole
 from .images import open_data
-from .text import cut, progress_bar, say, table, width
+from .text import cut, fact, progress_bar, say, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
 
@@ -62,10 +62,10 @@ def run(options: argparse.Namespace) -> int:
     check_writable(folder, "choose another --out")
     if not options.json:
         used = dict.fromkeys(str(p.device) for p in classifier.net.parameters())
-        say(f"network   {classifier.config['model']} of {source.folder}\n"
-            f"devices   {' and '.join(used)}: {source.why}\n"
-            f"data      {images.name}: {len(images):,} {split} images, "
-            f"{len(images.classes):,} classes")
+        fact("network", f"{classifier.config['model']} of {source.folder}")
+        fact("devices", f"{' and '.join(used)}: {source.why}")
+        fact("data", f"{images.name}: {len(images):,} {split} images, {len(images.classes):,} "
+                     "classes")
     report = {"run": str(source.folder), "weights": source.file, "data": images.name,
               "split": split, "images": len(images)}
     for views in ("centre", "ten_views") if options.ten_view else ("centre",):

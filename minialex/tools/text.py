@@ -7,15 +7,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "command", "cut", "printable", "progress_bar", "say", "shows_blocks",
-           "table", "width"]
+__all__ = ["bar", "columns", "command", "cut", "fact", "printable", "progress_bar", "say",
+           "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+NO_TERMINAL = 10_000  # columns of a file
 
 
 def say(text: object = "", stream: TextIO | None = None) -> None:
@@ -29,6 +31,15 @@ def say(text: object = "", stream: TextIO | None = None) -> None:
     encoding = stream.encoding or "utf-8"  # a stream without one keeps all letters
     text = "\n".join(map(printable, str(text).split("\n")))
     print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+
+
+def fact(label: str, text: str) -> None:
+    """A line that begins with its label; on a narrow terminal it goes on below itself.
+
+    Not for commands: they must stay in one line, to be pasted.
+    """
+    say(textwrap.fill(text, width(NO_TERMINAL), initial_indent=f"{label:10}",
+                      subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False))
 
 
 def printable(name: str) -> str:

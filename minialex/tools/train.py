@@ -20,7 +20,7 @@ from . import devices, ranks, settings
 from .images import open_data
 from .settings import Settings
 from .show import Display, stopped_by_signals
-from .text import command, say
+from .text import command, fact, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -74,18 +74,18 @@ def _begin(job: Job, options: argparse.Namespace, group: Communicator) -> Run:
     chosen, recipe, data = job.settings, job.recipe, job.data
     net = models.build(chosen.model, job.devices, len(data.train.classes), data.train.shape[2],
                        recipe.width, recipe.init, recipe.image_size, chosen.seed)
-    say(f"network   {chosen.model}: {sum(p.size for p in net.parameters()):,} parameters")
-    say(f"devices   {' and '.join(job.devices)}: {job.why}")
+    fact("network", f"{chosen.model}: {sum(p.size for p in net.parameters()):,} parameters")
+    fact("devices", f"{' and '.join(job.devices)}: {job.why}")
     if options.parallel:
-        say(f"ranks     {group.size}, {options.parallel} parallel")
-    say(f"data      {data}")
-    say(f"recipe    epochs {recipe.epochs}, batch {recipe.batch}, rate {recipe.lr:g}, ...; "
-        "--explain shows all and why")
+        fact("ranks", f"{group.size}, {options.parallel} parallel")
+    fact("data", str(data))
+    fact("recipe", f"epochs {recipe.epochs}, batch {recipe.batch}, rate {recipe.lr:g}, ...; "
+                   "--explain shows all and why")
     training = Run(net, data, recipe, chosen.seed, job.folder, steps=chosen.steps,
                    resume=bool(options.resume), about={"version": __version__, **asdict(chosen)},
                    worker=ranks.worker(options.parallel, group))
-    say(f"steps     {training.steps_in_epoch:,} in an epoch, {training.steps_in_all:,} in all")
-    say(f"folder    {job.folder}")
+    fact("steps", f"{training.steps_in_epoch:,} in an epoch, {training.steps_in_all:,} in all")
+    fact("folder", str(job.folder))
     return training
 
 
