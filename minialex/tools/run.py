@@ -20,6 +20,7 @@ from tqdm import tqdm
 from .. import backend, nn, ops, optim
 from ..datasets import Batch, ColourNoise, Data, ImageSet, Preparation, batches
 from ..errors import FileError, InputError
+from ..files import sweep
 from ..tensor import no_grad
 from ..training import (
     DivergedError,
@@ -80,8 +81,7 @@ class Run:
             self.progress = self.parallel.share_state(self.progress)
 
     def _go_back(self) -> None:
-        for unfinished in self.folder.glob("*.part"):
-            unfinished.unlink()
+        sweep(self.folder)
         data = self.progress["data"]
         # A run that was killed before it had a checkpoint is at its beginning.
         if checkpoints(self.folder) or self._lines(STEPS):

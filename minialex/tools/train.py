@@ -18,7 +18,7 @@ import numpy as np
 from .. import __version__, backend, nn
 from ..datasets import Data, ImageSet
 from ..errors import FileError, InputError
-from ..files import LOCK, locked
+from ..files import LOCK, locked, sweep
 from ..training import Recipe, change, explain, suggest
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import Communicator, connect, started_by_mpi
@@ -90,6 +90,7 @@ def _train(options: argparse.Namespace, group: Communicator) -> int:
             run.resume()
             print(f"resumed   after step {run.progress['steps']:,}", flush=True)
         elif group.rank == 0:
+            sweep(folder)
             write(folder / "config.json", json.dumps(_config(options, devices, recipe), indent=2))
         return _to_the_end(run, devices)
 
