@@ -14,6 +14,7 @@ import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -276,9 +277,11 @@ def test_jpeg_of_another_size_is_refused_before_it_is_decoded(whole, monkeypatch
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    load = Mock()
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
     with pytest.raises(DataError, match=r"/bomb\.zip: the image at byte 0 is damaged"):
         prepared(whole).read(np.array([0]))
+    assert not load.called
 
 
 def cut(path):
@@ -546,13 +549,13 @@ def test_source_that_disappears_is_no_reason_to_leave_pictures_out(source, prepa
 
     monkeypatch.setattr(write, "content", gone)
     assert mistake(prepare(source), "train/cat/00.jpg: cannot be read (No such file or directory); "
-                   "see to it, and run the same command again")
+                   "check the disk and its permissions, then run the same command aga")
 
 
 def test_file_that_becomes_shorter(source):
     (file, *_) = class_files(source / "train", ["cat"])
     Path(file.path).write_bytes(b"short")
-    with pytest.raises(DataError, match=r"train/cat/00\.jpg: has become shorter; let nothing "):
+    with pytest.raises(DataError, match=r"train/cat/00\.jpg: has become shorter while it was r"):
         content(file)
 
 
@@ -799,7 +802,7 @@ def test_folder_that_may_not_be_read(source, prepare, monkeypatch, part):
 
     for place, name in ((os, "scandir"), (os, "listdir"), (Path, "iterdir")):
         monkeypatch.setattr(place, name, guarded(getattr(place, name)))
-    assert mistake(prepare(source), f"{source / part}: cannot be read (Permission denied); see to")
+    assert mistake(prepare(source), f"{source / part}: cannot be read (Permission denied); check")
 
 
 def test_ctrl_c_keeps_what_is_finished(source, whole, prepare, monkeypatch, tmp_path):
