@@ -7,6 +7,7 @@ This sees every branch, on every machine; the stand-in sees what is executed. Th
 import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -140,3 +141,43 @@ def test_table_is_that_of_the_installed_cupy():
     if built["cupy"] != cupy_table.VERSION:
         pytest.skip(f"CuPy {built['cupy']} is installed; the table is of {cupy_table.VERSION}")
     assert built["names"] == cupy_table.names()
+
+
+# Who knows that it is CuPy
+
+
+def names_cupy(text):
+    """Lines of code that name it: imports, identifiers, strings. Comments and messages may."""
+    tree = ast.parse(text)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    prose = {id(node.body[0].value) for node in ast.walk(tree)
+             if isinstance(node, documented) and ast.get_docstring(node) is not None}
+    for node in ast.walk(tree):
+        words = [node.value] if isinstance(node, ast.Constant) and id(node) not in prose else [
+            getattr(node, field, None) for field in ("id", "attr", "arg", "name", "module")]
+        if any(isinstance(word, str) and re.search("cupy|CUPY", word) for word in words):
+            yield getattr(node, "lineno", 0)
+
+
+@pytest.mark.parametrize("path", [
+    path for path in sorted((ROOT / "minialex").rglob("*.py"))
+    if path.parent.name != "backend" and path.name != "distributed.py"  # which speaks to NCCL
+], ids=lambda path: path.relative_to(ROOT / "minialex").as_posix())
+def test_only_the_backend_names_cupy(path):
+    assert [*names_cupy(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("source", [
+    "import cupy", "import cupyx.distributed", "from cupyx.distributed import NCCLBackend",
+    "from ..backend import _cupy", "importlib.import_module('cupy')", "backend._cupy.count()",
+    "os.environ['CUPY_TF32']", "def f(cupy): pass", "x = f'{y} cupy-cuda12x'",
+])
+def test_naming_cupy_is_seen(source):
+    assert [*names_cupy(source)]
+
+
+@pytest.mark.parametrize("source", [
+    '"""As cupy does it."""', "x = 1  # cupy", "raise ValueError('install CuPy')",
+])
+def test_speaking_of_cupy_is_allowed(source):
+    assert not [*names_cupy(source)]

@@ -34,6 +34,7 @@ try:
 
     version = cupy.__version__
 except Exception as error:  # much can be wrong with it, and without it all else works
+    cupy = None
     if getattr(error, "name", None) != "cupy":
         import_error = f"cannot be imported ({_said(error)})"
 

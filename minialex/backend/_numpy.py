@@ -149,6 +149,7 @@ class NumpyNamespace(Namespace):
             finally:  # after an error, nobody works on in arrays that the caller gives up
                 if futures:
                     wait(futures)
+                    futures.clear()  # an error refers to this frame, and one of these to the error
 
     def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
         """One row of the kernel in one column of patches: runs of KW * C numbers, not of C.
