@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import FileError, InputError, UsageError
-from ..files import LOCK, check_writable, locked, replacing
+from ..files import LOCK, check_writable, locked, replacing, sweep
 from ..nn import Module
 from ..optim import SGD
 from .checkpoint import checkpoints, drop_old, load_newest, save_newest
@@ -62,8 +62,7 @@ class RunFolder:
                                  "run in it, if there is one")
             check_writable(self.path, "choose another folder")
             self._check_room()
-            for unfinished in self.path.glob("*.part"):
-                unfinished.unlink()
+            sweep(self.path)
             self.is_held = True
             try:
                 yield

@@ -19,8 +19,8 @@ from ..errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "SUFFIXES", "PictureError", "as_jpeg", "opened",
-           "read_image", "to_square"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "SUFFIXES", "PictureError", "as_jpeg", "read_image",
+           "to_square"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".jp2", ".ppm",
             ".pgm", ".jfif")
@@ -83,7 +83,7 @@ def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
     """
     from PIL import Image, ImageOps
 
-    with opened(data) as picture:
+    with _opened(data) as picture:
         finished = (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (side, side))
         # Damaged notes of a camera do not matter; damaged pixels are found when they are decoded.
         with suppress(SyntaxError, struct.error, ValueError):
@@ -98,7 +98,7 @@ def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
 
 
 @contextmanager
-def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+def _opened(data: bytes) -> Iterator[Image.Image]:
     """The picture in these bytes, not yet decoded; whatever is wrong with it is a PictureError."""
     from PIL import Image, UnidentifiedImageError
 
@@ -110,7 +110,7 @@ def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Im
     try:
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(BytesIO(data), formats=formats)
+            picture = Image.open(BytesIO(data), formats=FORMATS)
         pixels = picture.width * picture.height
         alone = pixels > LARGE and picture.format != "JPEG"
         with picture, _ONE_LARGE if alone else nullcontext():
