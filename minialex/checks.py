@@ -259,7 +259,9 @@ def option(op, tensor, bound):
 
 
 def misfit(function, Tensor, named, inputs):
-    """Say what is wrong with the last input: no tensor, or another device or type than the first's.
+    """The last of these inputs does not fit: raises what says why.
+
+    It is no tensor, or on another device than the first tensor, or of another type.
     """
     op, x = function.__name__, inputs[-1]
     names = [*named[: len(inputs)], *(f"input {i}" for i in range(len(named), len(inputs)))]
