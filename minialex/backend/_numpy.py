@@ -144,8 +144,7 @@ class NumpyNamespace(Namespace):
                 while futures:
                     yield futures[0].result()
                     del futures[0]  # what has been summed is freed
-                for part in rest:
-                    yield fn(part)
+                yield from super()._each(fn, rest)
             finally:  # after an error, nobody works on in arrays that the caller gives up
                 if futures:
                     wait(futures)
@@ -190,13 +189,12 @@ def _submit(fn: Work, slices: list[slice]) -> list[Future]:
 @functools.cache
 def _executor(n: int) -> ThreadPoolExecutor:
     """A pool whose threads all run: if this machine cannot start them, it shows here."""
-    pool, started = ThreadPoolExecutor(n, POOL), threading.Barrier(n)
+    pool, go_on = ThreadPoolExecutor(n, POOL), threading.Event()
     try:
         for _ in range(n):
-            pool.submit(started.wait)  # each waits for all, so each needs a thread of its own
-    except BaseException:
-        started.abort()
-        raise
+            pool.submit(go_on.wait)  # as long as all wait, each needs a thread of its own
+    finally:
+        go_on.set()
     return pool
 
 
