@@ -406,13 +406,14 @@ def gpu(index, count, why_none):
 
 
 def why_no_gpu(said, driver, made_for):
-    """Said of the driver, and the remedy. Versions of CUDA: (major, minor); no driver: (0, 0)."""
+    """Said of the driver, and the remedy. Versions of CUDA: 12090 is 12.9; 0: no driver."""
     remedy = "check nvidia-smi, and the variable CUDA_VISIBLE_DEVICES"
-    if driver[0] < made_for[0]:
-        said = "the driver knows CUDA {}.{}, CuPy is made for CUDA {}.{}".format(*driver, *made_for)
-        remedy = "update the driver, or install CuPy for the CUDA of the driver, from 12 on"
-    if driver == (0, 0):
+    if driver == 0:
         said, remedy = "there is no CUDA driver", "install one, and see nvidia-smi"
+    elif driver // 1000 < made_for // 1000:  # it serves all minor versions of its CUDA
+        said = (f"the driver is too old: it is for CUDA {driver // 1000}, CuPy for CUDA "
+                f"{made_for // 1000}")
+        remedy = "update the driver, or install CuPy for the CUDA of the driver, from 12 on"
     return f"({said}): {remedy}"
 
 
