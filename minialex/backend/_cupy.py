@@ -54,8 +54,9 @@ REMEDIES = {
 
 def _explained(name: str, error: Any) -> Exception | None:
     """What an error of CuPy or CUDA means to who uses a device; None for any other error."""
-    missing = isinstance(error, ImportError)  # CuPy names no module where a library is missing
-    where = (error.name or "cuda.") if missing else type(error).__module__
+    where = type(error).__module__
+    if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
+        where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
     if not where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
         return None
     said = f"{type(error).__name__}: {_said(error).rstrip('.')}"

@@ -138,9 +138,11 @@ class NumpyNamespace(Namespace):
         threads, it works there, since it would wait for itself.
         """
         with _one_blas_thread():
-            futures = _submit(fn, slices) if len(slices) > 1 and threads() > 1 else []
-            rest = slices[len(futures) :]
+            futures: list[Future] = []
             try:
+                if len(slices) > 1 and threads() > 1:
+                    _submit(fn, slices, futures)
+                rest = slices[len(futures) :]
                 while futures:
                     yield futures[0].result()
                     del futures[0]  # what has been summed is freed
@@ -175,15 +177,13 @@ def set_threads(n: int) -> None:
     _threads = operator.index(n)
 
 
-def _submit(fn: Work, slices: list[slice]) -> list[Future]:
+def _submit(fn: Work, slices: list[slice], futures: list[Future]) -> None:
     """Hand slices to the threads: all of them, or fewer where no thread will take them."""
-    futures: list[Future] = []
     if not threading.current_thread().name.startswith(POOL):  # which would wait for itself
         with contextlib.suppress(RuntimeError):  # none can be started, or Python is shutting down
             pool = _executor(threads())
             for part in slices:
                 futures.append(pool.submit(fn, part))
-    return futures
 
 
 @functools.cache
