@@ -427,12 +427,11 @@ def cuda_error(device, error, install):
     """What an error of CUDA means to who uses a device."""
     said = f"{type(error).__name__}: {in_one_line(error).rstrip('.')}"
     helps = {
-        "out of memory|ALLOC_FAILED": "use a smaller batch, set_memory_limit(more), or end other "
-                                      "programs on this GPU",
-        "ImportError|DynamicLibNotFound": f"install CuPy with the libraries of CUDA: {install}",
-        "Compile|NVRTC": f"update the driver, or install libraries that know this GPU: {install}",
-        "": "start the program again, and check the GPU with nvidia-smi; a process made by fork "
-            "cannot use it, one made by spawn can",
+        "ImportError|DynamicLibNotFound|Compile|NVRTC":
+            f"update the driver, and install CuPy with the libraries of CUDA: {install}",
+        "out of memory|ALLOC_FAILED":
+            "use a smaller batch, set_memory_limit(more), or end other programs on this GPU",
+        "": "start the program again, and see nvidia-smi; after a fork CUDA fails: spawn processes",
     }
     pattern = next(pattern for pattern in helps if re.search(pattern, said, re.IGNORECASE))
     kind = DeviceMemoryError if "memory" in pattern else DeviceError

@@ -38,8 +38,8 @@ TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after th
 def _explain(name: str, error: Any) -> None:
     """Raise an error of CuPy or CUDA as what it means to who uses a device; no other error."""
     where = type(error).__module__
-    if isinstance(error, ImportError):
-        where = error.name or "cuda."  # CuPy names no module where a library is missing
+    if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
+        where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
     if where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
         raise checks.cuda_error(name, error, INSTALL) from error
 
