@@ -69,7 +69,7 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
             inputs, options = bound.args, bound.kwargs
         tensors = inputs if any_number else inputs[: len(named)]
         rest = inputs[len(tensors) :]
-        for value in (*rest, *options.values()):
+        for value in (*rest, *options.values()) if rest or options else ():
             if isinstance(value, Tensor):
                 checks.option(name, value, checks.call(name, signature, inputs, options))
         for first in tensors:

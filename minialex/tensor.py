@@ -257,10 +257,12 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
     result = Tensor._of(value, device)
     parents = tuple([
         (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs])
-    wanted = tuple([parent is not None for parent in parents])
-    if True in wanted and not _thread.silent:
+    if parents.count(None) < len(parents) and not _thread.silent:
         result.requires_grad = True
-        pull = (lambda gy: backward(gy, wanted)) if needs else backward
+        pull = backward
+        if needs:
+            wanted = tuple([parent is not None for parent in parents])
+            pull = lambda gy: backward(gy, wanted)  # noqa: E731
         result.node = Node(name, pull, parents, result.shape, result.dtype,
                            backward_device or device, next(_clock))
     return result
