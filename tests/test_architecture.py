@@ -164,9 +164,7 @@ def lines_per_layer(sources):
 
 
 def too_large(source):
-    """Files and functions of the core over their budget."""
-    if source.layer not in CORE:
-        return []
+    """Files and functions over their budget."""
     lines = code_lines(source)
     sizes = [("the file", len(lines), FILE_LINES)]
     for function in source.functions():

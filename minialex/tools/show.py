@@ -24,7 +24,7 @@ from ..training import (
     Stuck,
 )
 from ..training.folder import LOG, STEPS
-from .text import progress_bar, say
+from .text import fact, progress_bar, say
 
 __all__ = ["Display", "stopped_by_signals"]
 
@@ -63,7 +63,7 @@ class Display:
             case Kept(path=path, kept=kept):
                 say(f"{path}: {event.what}{f'; it is kept as {kept.name}' if kept else ''}")
             case Resumed():
-                say(f"resumed   after step {event.step:,}")
+                fact("resumed", f"after step {event.step:,}")
             case RunDone():
                 self._end(event)
 
