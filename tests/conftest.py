@@ -61,7 +61,7 @@ def _standin():
 
 
 def pytest_collection_modifyitems(config, items):
-    """On the stand-in only tests run that ask for a device: the others have nothing to do with it."""
+    """On the stand-in only tests run that ask for a device; it is nothing to the others."""
     if _standin():
         asks = {"device", "devices", "pair", "standin", "two_devices"}
         kept = [item for item in items if asks & set(getattr(item, "fixturenames", ()))
