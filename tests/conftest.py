@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from minialex import backend, tensor
 GRADIENT_ERRORS = pytest.StashKey[dict[str, float]]()
 DEVICES = pytest.StashKey[tuple[str, str]]()
 STANDIN = Path(__file__).with_name("standin")
+SLOW_ON_STANDIN = {"test_cli.py"}  # test_doctor.py runs the command line there
 
 
 def pytest_addoption(parser):
@@ -30,6 +33,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as `nohup` and `&` leave it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # some tests press Ctrl-C
     config.stash[GRADIENT_ERRORS] = {}
     names = config.getoption("--device").split(",")
     if config.getoption("--standin") or ("gpu" in "".join(names) and not _gpu_answers()):
@@ -53,6 +58,16 @@ def _gpu_answers():
 def _standin():
     """The controls of the stand-in for CuPy, or None."""
     return getattr(sys.modules.get("cupy"), "standin", None)
+
+
+def pytest_collection_modifyitems(config, items):
+    """On the stand-in only tests run that ask for a device; it is nothing to the others."""
+    if _standin():
+        asks = {"device", "devices", "pair", "standin", "two_devices"}
+        kept = [item for item in items if asks & set(getattr(item, "fixturenames", ()))
+                and item.path.name not in SLOW_ON_STANDIN]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 def pytest_report_header(config):
@@ -94,7 +109,7 @@ def device(devices) -> str:
 def standin():
     """The controls of the stand-in for CuPy (see tests/README.md)."""
     if not _standin():
-        pytest.skip("runs on the stand-in for CuPy: test_on_standin.py, or --device gpu:0,gpu:1")
+        pytest.skip("runs on the stand-in for CuPy: --standin --device gpu:0,gpu:1")
     return _standin()
 
 
@@ -127,6 +142,29 @@ def gradient_error(request, pytestconfig):
         pytestconfig.stash[GRADIENT_ERRORS][request.node.callspec.id] = error
 
     return note
+
+
+class Finished(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def minialex(capsys):
+    """Call it like the command -> Finished."""
+    from minialex.tools import cli
+
+    def run(*arguments):
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # of the parser: help, and mistakes that it sees
+            code = stop.code
+        return Finished(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

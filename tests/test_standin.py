@@ -21,7 +21,7 @@ pytestmark = pytest.mark.ch08
 
 STANDIN = Path(__file__).with_name("standin")
 if str(STANDIN) not in sys.path:  # one line of the summary for all of them
-    pytest.skip("runs on the stand-in for CuPy: test_on_standin.py, or --device gpu:0,gpu:1",
+    pytest.skip("runs on the stand-in for CuPy: --standin --device gpu:0,gpu:1",
                 allow_module_level=True)
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -234,20 +234,21 @@ LIBRARY = 'Failure finding "libnvrtc.so.12": No such file'
 
 @pytest.mark.parametrize(("error", "kind", "message"), [
     (raising("cuda.pathfinder._dynamic_libs", "DynamicLibNotFoundError", text=LIBRARY),
-     DeviceError, f"DynamicLibNotFoundError: {LIBRARY}; install CuPy with the libraries of CUDA: "),
-    (ImportError(LIBRARY), DeviceError, f"ImportError: {LIBRARY}; install CuPy with the libraries"),
-    (ImportError("libcublas.so.12: cannot open", name="cupy_backends.cuda.libs.cublas"),
-     DeviceError, "ImportError: libcublas.so.12: cannot open; install CuPy with the libraries"),
+     DeviceError, f"DynamicLibNotFoundError: {LIBRARY}; update the driver, and install CuPy "),
+    (ImportError(LIBRARY), DeviceError, f"ImportError: {LIBRARY}; .* install CuPy with "),
+    (ImportError("libcublas.so.12: cannot open", name="cublas",
+                 path="/lib/cupy_backends/cuda/libs/cublas.so"),
+     DeviceError, "ImportError: libcublas.so.12: cannot open; .* install CuPy with the "),
     (raising("cupy.cuda.compiler", "CompileException", Exception), DeviceError,
-     "CompileException: it failed; update the driver, or install libraries that know this GPU"),
+     "CompileException: it failed; update the driver, and install CuPy with the libraries"),
     (raising("cupy_backends.cuda.libs.nvrtc", "NVRTCError"), DeviceError, "update the driver"),
     (raising("cupy_backends.cuda.api.runtime", "CUDARuntimeError",
              text="cudaErrorIllegalAddress: an illegal memory access was encountered"),
      DeviceError, "CUDARuntimeError: cudaErrorIllegalAddress: .*; start the program again, and "
-                  "check the GPU with nvidia-smi"),
+                  "see nvidia-smi"),
     (raising("cupy_backends.cuda.api.runtime", "CUDARuntimeError",
              text="cudaErrorInitializationError: initialization error"),
-     DeviceError, "a process made by fork cannot use it"),
+     DeviceError, "after a fork CUDA fails: spawn processes"),
     (raising("cupy_backends.cuda.api.runtime", "CUDARuntimeError",
              text="cudaErrorMemoryAllocation: out of memory"),
      DeviceMemoryError, "out of memory; use a smaller batch, .*, or end other programs"),
