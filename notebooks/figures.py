@@ -109,3 +109,47 @@ def layer_bars(names, unit, scale="linear", **groups):
     ax.set(xticks=range(len(names)), xticklabels=names, ylabel=unit, yscale=scale)
     ax.legend(loc="upper center")
     return figure
+
+
+def two_memories(tensors, crossings):
+    """Chapter 01: what lies in the memories of two devices, and what was copied between them.
+
+    tensors: {name: tensor}; crossings: pairs (name of a tensor, name of its copy).
+    """
+    devices = list(dict.fromkeys(tensor.device for tensor in tensors.values()))
+    rows = [(name,) for name in tensors if not any(name in pair for pair in crossings)]
+    rows += crossings
+    figure, ax = plt.subplots(figsize=(8.5, 0.75 * len(rows) + 0.7))
+    for column, (device, colour) in enumerate(zip(devices, (BLUE, GREY), strict=True)):
+        ax.add_patch(plt.Rectangle((6 * column, -0.5), 4, len(rows), fc="none", ec=colour, lw=2))
+        ax.text(6 * column + 2, len(rows) - 0.4, f"memory of {device}", color=colour, ha="center")
+    for row, names in enumerate(reversed(rows)):
+        for name in names:
+            tensor, copied = tensors[name], name != names[0]
+            column = devices.index(tensor.device)
+            ax.text(6 * column + 2, row, f"{name}  {tensor.shape}  {tensor.data.nbytes:,} B",
+                    ha="center", va="center", color="white",
+                    bbox={"boxstyle": "round,pad=0.5", "ec": "none",
+                          "fc": ORANGE if copied else (BLUE, GREY)[column]})
+            if copied:
+                ends = (6, 4) if column == 0 else (4, 6)
+                ax.annotate("", (ends[1], row), (ends[0], row),
+                            arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 1.5})
+                ax.text(5, row + 0.08, "transfer", color=ORANGE, ha="center", va="bottom")
+    ax.set(xlim=(-0.1, 10.1), ylim=(-0.6, len(rows) - 0.1))
+    ax.axis("off")
+    return figure
+
+
+def memory_bars(dropping, keeping, limit):
+    """Chapter 01: MiB in use after each step, if results are dropped or kept."""
+    steps = np.arange(1, len(keeping) + 1)
+    figure, ax = plt.subplots(figsize=(8.5, 3))
+    bars = ax.bar(steps - 0.2, keeping, 0.4, color=BLUE, label="every result kept")
+    for bar, mib in zip(bars, keeping, strict=True):
+        bar.set_alpha(0.35 if mib > limit else 1)
+    ax.bar(steps + 0.2, dropping, 0.4, color=GREY, label="only the last one kept")
+    ax.axhline(limit, color="black", linestyle="--", linewidth=1, label="limit")
+    ax.set(xlabel="step", ylabel="MiB in use after it", xticks=steps)
+    ax.legend()
+    return figure
