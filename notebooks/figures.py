@@ -153,3 +153,53 @@ def memory_bars(dropping, keeping, limit):
     ax.set(xlabel="step", ylabel="MiB in use after it", xticks=steps)
     ax.legend()
     return figure
+
+
+def walk(tape):
+    """Chapter 02: the walk back through (w * x + b)**2 + w * w, a frame for each step of the tape.
+
+    tape: pairs of a result, and its inputs with their slopes.
+    """
+    places = {"w": (0, 2.2), "x": (0, 1.1), "b": (0, 0), "w * x": (1, 1.15), "s": (2, 0.6),
+              "s * s": (3, 0.6), "w * w": (3, 2.2), "y": (4, 1.4)}
+    (_, ((w, _), (x, _))), (_, (_, (b, _))), *_ = tape
+    numbers = [w, x, b] + [result for result, _ in tape]
+    names = dict(zip(numbers, places, strict=True))
+    figure, axes = plt.subplots(3, 2, figsize=(8.5, 7.4))
+    gradients, frames = {tape[-1][0]: 1.0}, [None, *reversed(tape)]
+    for ax, frame in zip(axes.flat, frames, strict=True):
+        for parent, slope in frame[1] if frame else ():
+            gradients[parent] = gradients.get(parent, 0.0) + gradients[frame[0]] * slope
+        ax.set_title(f"{names[frame[0]]} hands on" if frame else "y begins", size=10)
+        for result, parents in tape:
+            now = frame is not None and result is frame[0]
+            _arrows(ax, [(places[names[parent]], slope) for parent, slope in parents],
+                    places[names[result]], now)
+        for number in numbers:
+            across, up = places[names[number]]
+            now = frame is not None and number is frame[0]
+            ax.plot(across, up, "o", ms=31, color="white", mec=ORANGE if now else GREY,
+                    mew=2 if now else 1, clip_on=False)
+            ax.text(across, up + 0.4, names[number], ha="center", va="bottom", color=GREY, size=9)
+            ax.text(across, up, f"{number.value:g}", ha="center", va="bottom", size=9)
+            if number in gradients:
+                ax.text(across, up, f"{gradients[number]:g}", ha="center", va="top", size=9,
+                        color=ORANGE, weight="bold")
+        ax.set(xlim=(-0.35, 4.35), ylim=(-0.45, 2.95))
+        ax.axis("off")
+    return figure
+
+
+def _arrows(ax, starts, end, now):
+    """From each start to the end; while a step hands gradients on, backwards with the slopes."""
+    same = len({place for place, _ in starts}) < len(starts)  # a square: bend its two arrows apart
+    for (start, slope), side in zip(starts, (1, -1), strict=True):
+        bend = 0.5 * side * same / (end[0] - start[0])
+        ax.annotate("", *((start, end) if now else (end, start)), arrowprops={
+            "arrowstyle": "->", "color": ORANGE if now else LIGHT, "lw": 1.6 if now else 1,
+            "shrinkA": 17, "shrinkB": 17,
+            "connectionstyle": f"arc3,rad={bend if now else -bend}"})
+        if now:
+            x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.32 * side * same
+            ax.text(x, y, f"× {slope:g}", color=ORANGE, ha="center", va="center", size=9,
+                    bbox={"color": "white", "pad": 0.5})

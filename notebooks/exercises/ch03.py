@@ -1,4 +1,4 @@
-"""Exercises of chapter 03: checking gradients. Then: pytest -m ch03 tests/exercises"""
+"""Exercises of chapter 03: checking gradients. In a cell of the chapter: check("ch03")"""
 
 import numpy as np  # noqa: F401
 
