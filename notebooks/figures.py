@@ -1,6 +1,6 @@
 """Pictures of the chapters: how they are drawn is not part of the lesson, so it stands here.
 
-Each function takes what a chapter has computed and draws one picture. A reader may ignore this file.
+Each function takes what a chapter has computed and draws one picture. A reader may ignore it.
 """
 
 import io
@@ -201,5 +201,31 @@ def _arrows(ax, starts, end, now):
             "connectionstyle": f"arc3,rad={bend if now else -bend}"})
         if now:
             x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.32 * side * same
-            ax.text(x, y, f"× {slope:g}", color=ORANGE, ha="center", va="center", size=9,
+            ax.text(x, y, f"x {slope:g}", color=ORANGE, ha="center", va="center", size=9,
                     bbox={"color": "white", "pad": 0.5})
+
+
+def quotient_errors(steps, curves):
+    """Chapter 03: the error of difference quotients for each step. curves: {name: errors}."""
+    figure, ax = plt.subplots(figsize=(8.5, 3.4))
+    for (name, errors), colour in zip(curves.items(), (ORANGE, GREY, BLUE), strict=True):
+        ax.loglog(steps, errors, color=colour, label=name)
+    ax.axvline(1e-5, color="black", linewidth=0.8, linestyle=":")
+    ax.text(1.4e-5, 0.2, "step of check_gradients")
+    ax.set(xlabel="step", ylabel="relative error")
+    ax.legend()
+    return figure
+
+
+def kink(step, places):
+    """Chapter 03: max(x, 0) near 0, and the lines whose slopes the central differences are."""
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    ax.plot([-3, 0, 3], [0, 0, 3], color=BLUE, linewidth=2, label="max(x, 0)")
+    for place, colour in zip(places, (ORANGE, GREY), strict=True):
+        ends = np.array([place / step - 1, place / step + 1])
+        heights = np.maximum(ends, 0)
+        ax.plot(ends, heights, "o--", color=colour,
+                label=f"around {place:g}: slope {(heights[1] - heights[0]) / 2:.1f}")
+    ax.set(xlabel=f"x, in steps of {step:g}", xlim=(-2, 2), ylim=(-0.2, 2))
+    ax.legend(loc="upper left")
+    return figure

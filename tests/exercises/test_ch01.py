@@ -75,7 +75,7 @@ def test_add_cheaply(answers, shapes, devices, result, moved):
     rng = np.random.default_rng(0)
     a, b = (Tensor(rng.random(shape, np.float32), device)
             for shape, device in zip(shapes, devices, strict=True))
-    call = "add_cheaply(a {} on {}, b {} on {})".format(shapes[0], devices[0], shapes[1], devices[1])
+    call = f"add_cheaply(a {shapes[0]} on {devices[0]}, b {shapes[1]} on {devices[1]})"
     with backend.record_transfers() as log:
         total = answers.add_cheaply(a, b)
     same(call, total, a.numpy() + b.numpy(), [

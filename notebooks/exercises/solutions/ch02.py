@@ -34,5 +34,6 @@ def scale(xp, x, s):
 
 
 def gradient_of_error(x, w, t):
-    gy = 2 * (x @ w - t)  # what comes back to x @ w, through the sum (1) and the square (2 * itself)
+    # What comes back to x @ w: the sum hands 1 to each square, and a square twice its difference.
+    gy = 2 * (x @ w - t)
     return x.T @ gy
