@@ -1,6 +1,6 @@
 """Pictures of the chapters: how they are drawn is not part of the lesson, so it stands here.
 
-Each function takes what a chapter has computed and draws one picture. A reader may ignore it.
+Each function takes what a chapter has computed and draws a picture. A reader may ignore this file.
 """
 
 import io
