@@ -229,3 +229,27 @@ def kink(step, places):
     ax.set(xlabel=f"x, in steps of {step:g}", xlim=(-2, 2), ylim=(-0.2, 2))
     ax.legend(loc="upper left")
     return figure
+
+
+def road():
+    """Chapter 00: the layers of the library, and at which of them each chapter is."""
+    rows = [  # from below
+        ("backend", "NumPy or CuPy, memory, copies"),
+        ("tensor, operation", "all of differentiation"),
+        ("ops, gradcheck", "a function for each operation"),
+        ("nn, optim", "layers that hold weights; SGD"),
+        ("models, datasets", "LeNet-5, AlexNet; pictures"),
+        ("training, parallel", "the loop, recipes; many processes"),
+        ("tools, notebooks", "what you type, and read")]
+    chapters = [0, 1, 2, 3, 2, 2, 4, 2, 4, 4, 5, 6, 6, 5]  # the row of chapter 01, 02, ...
+    figure, ax = plt.subplots(figsize=(8.5, 4))
+    for y, (name, what) in enumerate(rows):
+        ax.axhspan(y - 0.44, y + 0.44, color="#edf2f7")
+        ax.text(-8.3, y + 0.02, name, weight="bold", va="bottom")
+        ax.text(-8.3, y - 0.06, what, color="#4a5568", va="top", size=9)
+    ax.plot(range(1, 15), chapters, "-o", color=ORANGE, markersize=18)
+    for chapter, y in enumerate(chapters, start=1):
+        ax.text(chapter, y - 0.02, f"{chapter:02}", color="white", ha="center", va="center")
+    ax.set(xlim=(-8.5, 14.6), ylim=(-0.5, 6.5))
+    ax.axis("off")
+    return figure

@@ -120,7 +120,8 @@ def test_fits(answers, limit):
         same(f"{call}99,999", asked(99_999), False, [
             (True, "With which limit did the function run?")])
         if device.memory().limit != limit:
-            told(f"after fits the limit is {device.memory().limit}; before it was {limit}.")
+            told(f"after fits the limit is {device.memory().limit}; before it was {limit}. Keep it "
+                 "and set it again, in `finally`, which happens in any case.")
         assert device.memory().used == here_already.data.nbytes
     finally:
         device.set_memory_limit(None)

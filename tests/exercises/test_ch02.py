@@ -23,6 +23,7 @@ def test_slope(answers, name, f, x, expected):
         (f(x), "That is the value of f."),
         (-expected, "The sign is turned round: the moved value comes first."),
         (2 * expected, "Divide by the whole distance between the two places."),
+        (expected / 2, "The two places are one step apart, not two."),
         (0, "The step is lost, or so small that x + step is x."),
         (f(x + 1) - f(x), "A step of 1 is not small.")], rtol=1e-3, atol=1e-3)
 
@@ -119,6 +120,7 @@ def test_scale(answers):
         (gy * x, "Each number of s was used in every row; what comes back is added over the rows."),
         ((gy * x).sum(axis=1), "That is a sum along each row; s belongs to the columns: axis 0."),
         ((gy * x).mean(axis=0), "Where paths meet they add up; that is their mean."),
+        ((gy * x).sum(), "That is the sum of all; each column has a number of its own: axis 0."),
         (gy.sum(axis=0), "The slope for s is x, and it is missing."),
         ((gy * x).sum(axis=0, keepdims=True), "gs has the shape of s; leave keepdims out.")])
 

@@ -106,14 +106,15 @@ def test_shows(answers, size, options, expected):
     x = size * np.random.default_rng(0).uniform(-1, 1, (20, 8))
     same(f"shows(damped, x, {_options(options)}) for x between {-size} and {size}",
          answers.shows(damped, x, **options), expected, [
-             (True, "Any change at all is too little: it must be more than 1 %."),
+             (True, "There is a change, but none of more than 1 %: compare the size of the change, "
+              "np.abs, with 1 % of the size of the plain result."),
              (False, "Do the options reach the function?")])
 
 
 def test_shows_what_happens_in_one_entry(answers):
-    x = np.full(1000, 0.5)
+    x = np.full(10_000, 0.5)
     x[0] = 100.0
-    same("shows(damped, x, strength=0.0002) for a thousand numbers of which one is large",
+    same("shows(damped, x, strength=0.0002) for ten thousand numbers of which one is large",
          answers.shows(damped, x, strength=2e-4), True, [
              (False, "One entry is enough; a mean or the first entries hide it.")])
     same("shows(damped, x, strength=0.0002) for the same with the sign turned round",
@@ -171,7 +172,7 @@ def test_quick_check(answers, what, spoil, expected, seed):
     same(f"quick_check of {what}", answers.quick_check(f, x, spoil(np.cos(x)), rng), expected, [
         (True, "Compare to one in a million; and is the direction different in each entry? If all "
          "move alike, an order cannot be seen."),
-        (False, "Is the step in x the same as that in the quotient, and has the direction x's "
-         "shape? Two steps apart means divided by 2 * step.")])
+        (False, "The quotient must be right to one in a million: take a step up and one down, "
+         "along a direction of x's shape, and divide by 2 * step.")])
     if len(calls) != 2:
         told(f"quick_check calls f {len(calls)} times; two are enough.")
