@@ -201,7 +201,7 @@ def _arrows(ax, starts, end, now):
             "connectionstyle": f"arc3,rad={bend if now else -bend}"})
         if now:
             x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.32 * side * same
-            ax.text(x, y, f"x {slope:g}", color=ORANGE, ha="center", va="center", size=9,
+            ax.text(x, y, f"* {slope:g}", color=ORANGE, ha="center", va="center", size=9,
                     bbox={"color": "white", "pad": 0.5})
 
 
