@@ -1,11 +1,12 @@
 """Pictures of the chapters: how they are drawn is not part of the lesson, so it stands here.
 
-Each function takes what a chapter has computed and draws one picture. A reader may ignore this file.
+Each function takes what a chapter has computed and draws a picture. A reader may ignore this file.
 """
 
 import io
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import display
 
 BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#c05621", "#718096", "#cbd5e0"
@@ -22,3 +23,233 @@ def show(figure, alt):
     plt.close(figure)
     display({"image/png": data.getvalue(), "text/plain": alt}, raw=True,
             metadata={"image/png": {"alt": alt}})
+
+
+def two_columns(crossings):
+    """Chapter 08: the layers of both columns as boxes, the messages between them as arrows.
+
+    crossings: {layer that receives: (numbers in a message for one image, messages)}.
+    """
+    layers = ["image", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+    figure, ax = plt.subplots(figsize=(8.5, 2.4))
+    for row, colour, names in ((1, BLUE, layers), (0, GREY, layers[:-1])):
+        ax.plot([0, len(names) - 1], [row, row], color="black", zorder=0)
+        box = {"boxstyle": "round", "fc": colour, "ec": "none"}
+        for i, name in enumerate(names):
+            ax.text(i, row, name, ha="center", va="center", color="white", bbox=box)
+    arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 1.5, "shrinkA": 14, "shrinkB": 14}
+    for name, (numbers, messages) in crossings.items():
+        i = layers.index(name)
+        for row in (0, 1)[:messages]:
+            ax.annotate("", (i, 1 - row), (i - 1, row), arrowprops=arrow)
+        ax.text(i - 0.5, 1.35, f"{messages} x\n{4 * numbers:,} B", ha="center", color=ORANGE)
+    ax.set(xlim=(-0.5, len(layers) - 0.5), ylim=(-0.4, 2))
+    ax.axis("off")
+    return figure
+
+
+def step_in_time(copies, counts, images, milliseconds):
+    """Chapter 08: a training step on two devices from left to right: its order, and to scale.
+
+    copies: the 14 that were recorded for so many images; counts: the rows of `net.count()`.
+    milliseconds: of a step with 128 images. What the copies leave of it, at 6 GB a second, is
+    shared out by the multiply-accumulates: a layer has one product forward and two backward, and
+    conv1 one backward, because nobody asks for the gradient of the images.
+    """
+    parts = {"conv1\nconv2": "conv1 conv2", "conv3\nto 5": "conv3 conv4 conv5", "fc6": "fc6",
+             "fc7": "fc7", "fc8": "fc8"}
+    macs = {row.name: row.multiply_accumulates for row in counts}
+    ahead = [sum(macs[layer] for layer in layers.split()) for layers in parts.values()]
+    work = np.array(ahead + [2 * part for part in ahead[:0:-1]] + [2 * ahead[0] - macs["conv1"]])
+    waits = [sum(t.bytes for t in some) * 128 / images / 6e6 / len(some)  # both ways at once
+             for some in _after_stage(copies) if some]
+    work = work * (milliseconds - sum(waits)) / work.sum()
+    first, second = copies[0].destination, copies[0].source
+    rows, colours = {first: 1, second: 0}, {first: BLUE, second: GREY}
+    figure, (order, scale) = plt.subplots(2, 1, figsize=(8.5, 4), height_ratios=(3, 2))
+    names, clock = [*parts, *reversed(parts)], 0.0
+    arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 1.5, "shrinkA": 1, "shrinkB": 1}
+    for i, (name, sent) in enumerate(zip(names, _after_stage(copies), strict=True)):
+        for device in (first, second) if name != "fc8" else (first,):
+            order.barh(rows[device], 1, 0.5, 1.6 * i, color=colours[device])
+            order.text(1.6 * i + 0.5, rows[device], name, ha="center", va="center", color="white")
+            scale.barh(rows[device], work[i], 0.5, clock, color=colours[device], ec="white", lw=0.5)
+        clock += work[i]
+        for copy in sent:
+            order.annotate("", (1.6 * i + 1.6, rows[copy.destination]),
+                           (1.6 * i + 1, rows[copy.source]), arrowprops=arrow)
+        if sent:
+            megabytes = sent[0].bytes * 128 / images / 1e6
+            order.text(1.6 * i + 1.3, 1.45, f"{len(sent)} x\n{megabytes:.1f} MB", ha="center",
+                       color=ORANGE)
+            scale.barh(0.5, waits[0], 1.5, clock, color=ORANGE)
+            clock += waits.pop(0)
+    order.text(0, -0.75, "forward")
+    order.text(8, -0.75, "backward: gradients come home")
+    order.axis("off")
+    order.set(xlim=(-0.1, 15.5), ylim=(-0.8, 2.1))
+    scale.set(xlabel=f"ms, if a step takes {milliseconds:.0f} (2012)", xlim=(0, milliseconds),
+              yticks=list(rows.values()), yticklabels=list(rows))
+    return figure
+
+
+def _after_stage(copies):
+    """The 14 copies of a step, by the stage after which they go: five forward, five backward."""
+    copies = iter(copies)
+    return [[next(copies) for _ in range(n)] for n in (2, 2, 2, 1, 0, 1, 2, 2, 2, 0)]
+
+
+def layer_bars(names, unit, scale="linear", **groups):
+    """Chapter 09: two bars for each layer. groups: label=one number for each layer."""
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    for shift, colour, (label, values) in zip((-0.21, 0.21), (ORANGE, BLUE), groups.items(),
+                                              strict=True):
+        drawn = ax.bar(np.arange(len(names)) + shift, values, 0.4, color=colour, label=label)
+        ax.bar_label(drawn, fmt="%.3g", size=9)
+    ax.set(xticks=range(len(names)), xticklabels=names, ylabel=unit, yscale=scale)
+    ax.legend(loc="upper center")
+    return figure
+
+
+def two_memories(tensors, crossings):
+    """Chapter 01: what lies in the memories of two devices, and what was copied between them.
+
+    tensors: {name: tensor}; crossings: pairs (name of a tensor, name of its copy).
+    """
+    devices = list(dict.fromkeys(tensor.device for tensor in tensors.values()))
+    rows = [(name,) for name in tensors if not any(name in pair for pair in crossings)]
+    rows += crossings
+    figure, ax = plt.subplots(figsize=(8.5, 0.75 * len(rows) + 0.7))
+    for column, (device, colour) in enumerate(zip(devices, (BLUE, GREY), strict=True)):
+        ax.add_patch(plt.Rectangle((6 * column, -0.5), 4, len(rows), fc="none", ec=colour, lw=2))
+        ax.text(6 * column + 2, len(rows) - 0.4, f"memory of {device}", color=colour, ha="center")
+    for row, names in enumerate(reversed(rows)):
+        for name in names:
+            tensor, copied = tensors[name], name != names[0]
+            column = devices.index(tensor.device)
+            ax.text(6 * column + 2, row, f"{name}  {tensor.shape}  {tensor.data.nbytes:,} B",
+                    ha="center", va="center", color="white",
+                    bbox={"boxstyle": "round,pad=0.5", "ec": "none",
+                          "fc": ORANGE if copied else (BLUE, GREY)[column]})
+            if copied:
+                ends = (6, 4) if column == 0 else (4, 6)
+                ax.annotate("", (ends[1], row), (ends[0], row),
+                            arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 1.5})
+                ax.text(5, row + 0.08, "transfer", color=ORANGE, ha="center", va="bottom")
+    ax.set(xlim=(-0.1, 10.1), ylim=(-0.6, len(rows) - 0.1))
+    ax.axis("off")
+    return figure
+
+
+def memory_bars(dropping, keeping, limit):
+    """Chapter 01: MiB in use after each step, if results are dropped or kept."""
+    steps = np.arange(1, len(keeping) + 1)
+    figure, ax = plt.subplots(figsize=(8.5, 3))
+    bars = ax.bar(steps - 0.2, keeping, 0.4, color=BLUE, label="every result kept")
+    for bar, mib in zip(bars, keeping, strict=True):
+        bar.set_alpha(0.35 if mib > limit else 1)
+    ax.bar(steps + 0.2, dropping, 0.4, color=GREY, label="only the last one kept")
+    ax.axhline(limit, color="black", linestyle="--", linewidth=1, label="limit")
+    ax.set(xlabel="step", ylabel="MiB in use after it", xticks=steps)
+    ax.legend()
+    return figure
+
+
+def walk(tape):
+    """Chapter 02: the walk back through (w * x + b)**2 + w * w, a frame for each step of the tape.
+
+    tape: pairs of a result, and its inputs with their slopes.
+    """
+    places = {"w": (0, 2.2), "x": (0, 1.1), "b": (0, 0), "w * x": (1, 1.15), "s": (2, 0.6),
+              "s * s": (3, 0.6), "w * w": (3, 2.2), "y": (4, 1.4)}
+    (_, ((w, _), (x, _))), (_, (_, (b, _))), *_ = tape
+    numbers = [w, x, b] + [result for result, _ in tape]
+    names = dict(zip(numbers, places, strict=True))
+    figure, axes = plt.subplots(3, 2, figsize=(8.5, 7.4))
+    gradients, frames = {tape[-1][0]: 1.0}, [None, *reversed(tape)]
+    for ax, frame in zip(axes.flat, frames, strict=True):
+        for parent, slope in frame[1] if frame else ():
+            gradients[parent] = gradients.get(parent, 0.0) + gradients[frame[0]] * slope
+        ax.set_title(f"{names[frame[0]]} hands on" if frame else "y begins", size=10)
+        for result, parents in tape:
+            now = frame is not None and result is frame[0]
+            _arrows(ax, [(places[names[parent]], slope) for parent, slope in parents],
+                    places[names[result]], now)
+        for number in numbers:
+            across, up = places[names[number]]
+            now = frame is not None and number is frame[0]
+            ax.plot(across, up, "o", ms=31, color="white", mec=ORANGE if now else GREY,
+                    mew=2 if now else 1, clip_on=False)
+            ax.text(across, up + 0.4, names[number], ha="center", va="bottom", color=GREY, size=9)
+            ax.text(across, up, f"{number.value:g}", ha="center", va="bottom", size=9)
+            if number in gradients:
+                ax.text(across, up, f"{gradients[number]:g}", ha="center", va="top", size=9,
+                        color=ORANGE, weight="bold")
+        ax.set(xlim=(-0.35, 4.35), ylim=(-0.45, 2.95))
+        ax.axis("off")
+    return figure
+
+
+def _arrows(ax, starts, end, now):
+    """From each start to the end; while a step hands gradients on, backwards with the slopes."""
+    same = len({place for place, _ in starts}) < len(starts)  # a square: bend its two arrows apart
+    for (start, slope), side in zip(starts, (1, -1), strict=True):
+        bend = 0.5 * side * same / (end[0] - start[0])
+        ax.annotate("", *((start, end) if now else (end, start)), arrowprops={
+            "arrowstyle": "->", "color": ORANGE if now else LIGHT, "lw": 1.6 if now else 1,
+            "shrinkA": 17, "shrinkB": 17,
+            "connectionstyle": f"arc3,rad={bend if now else -bend}"})
+        if now:
+            x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.32 * side * same
+            ax.text(x, y, f"* {slope:g}", color=ORANGE, ha="center", va="center", size=9,
+                    bbox={"color": "white", "pad": 0.5})
+
+
+def quotient_errors(steps, curves):
+    """Chapter 03: the error of difference quotients for each step. curves: {name: errors}."""
+    figure, ax = plt.subplots(figsize=(8.5, 3.4))
+    for (name, errors), colour in zip(curves.items(), (ORANGE, GREY, BLUE), strict=True):
+        ax.loglog(steps, errors, color=colour, label=name)
+    ax.axvline(1e-5, color="black", linewidth=0.8, linestyle=":")
+    ax.text(1.4e-5, 0.2, "step of check_gradients")
+    ax.set(xlabel="step", ylabel="relative error")
+    ax.legend()
+    return figure
+
+
+def kink(step, places):
+    """Chapter 03: max(x, 0) near 0, and the lines whose slopes the central differences are."""
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    ax.plot([-3, 0, 3], [0, 0, 3], color=BLUE, linewidth=2, label="max(x, 0)")
+    for place, colour in zip(places, (ORANGE, GREY), strict=True):
+        ends = np.array([place / step - 1, place / step + 1])
+        heights = np.maximum(ends, 0)
+        ax.plot(ends, heights, "o--", color=colour,
+                label=f"around {place:g}: slope {(heights[1] - heights[0]) / 2:.1f}")
+    ax.set(xlabel=f"x, in steps of {step:g}", xlim=(-2, 2), ylim=(-0.2, 2))
+    ax.legend(loc="upper left")
+    return figure
+
+
+def road():
+    """Chapter 00: the layers of the library, and at which of them each chapter is."""
+    rows = [  # from below
+        ("backend", "NumPy or CuPy, memory, copies"),
+        ("tensor, operation", "all of differentiation"),
+        ("ops, gradcheck", "a function for each operation"),
+        ("nn, optim", "layers that hold weights; SGD"),
+        ("models, datasets", "LeNet-5, AlexNet; pictures"),
+        ("training, parallel", "the loop, recipes; many processes"),
+        ("tools, notebooks", "what you type, and read")]
+    chapters = [0, 1, 2, 3, 2, 2, 4, 2, 4, 4, 5, 6, 6, 5]  # the row of chapter 01, 02, ...
+    figure, ax = plt.subplots(figsize=(8.5, 4))
+    for y, (name, what) in enumerate(rows):
+        ax.axhspan(y - 0.44, y + 0.44, color="#edf2f7")
+        ax.text(-8.3, y + 0.02, name, weight="bold", va="bottom")
+        ax.text(-8.3, y - 0.06, what, color="#4a5568", va="top", size=9)
+    ax.plot(range(1, 15), chapters, "-o", color=ORANGE, markersize=18)
+    for chapter, y in enumerate(chapters, start=1):
+        ax.text(chapter, y - 0.02, f"{chapter:02}", color="white", ha="center", va="center")
+    ax.set(xlim=(-8.5, 14.6), ylim=(-0.5, 6.5))
+    ax.axis("off")
+    return figure

@@ -1,4 +1,4 @@
-"""Exercises of chapter 01: arrays and devices. Then: pytest -m ch01 tests/exercises"""
+"""Exercises of chapter 01: arrays and devices. In a cell of the chapter: check("ch01")"""
 
 import numpy as np  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 02: a derivative. Then: pytest -m ch02 tests/exercises"""
+"""Exercises of chapter 02: a derivative. In a cell of the chapter: check("ch02")"""
 
 import numpy as np  # noqa: F401
 

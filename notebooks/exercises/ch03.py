@@ -1,4 +1,4 @@
-"""Exercises of chapter 03: checking gradients. Then: pytest -m ch03 tests/exercises"""
+"""Exercises of chapter 03: checking gradients. In a cell of the chapter: check("ch03")"""
 
 import numpy as np  # noqa: F401
 
@@ -34,7 +34,8 @@ def shows(function, x, **options):
 def off_kinks(shape, gap, rng):
     """Random float64 numbers, at least gap away from 0 and from each other, both signs, shuffled.
 
-    rng: a NumPy generator (rng.permutation, rng.choice). Leave out rounding: gap / 1000 may lack.
+    Rounding may take a thousandth of gap. None may be larger than 10 * gap * (how many there are),
+    because the check should be made near the kink. rng: a NumPy generator.
     """
     raise NotImplementedError
 

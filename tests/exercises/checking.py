@@ -28,6 +28,7 @@ def same(call, got, right, mistakes=(), rtol=1e-6, atol=1e-12):
 
 
 def _equal(a, b, rtol, atol):
+    a = a.item() if isinstance(a, np.bool_) else a
     if isinstance(b, (str, bool, type(None))) or isinstance(a, (str, type(None))):
         return type(a) is type(b) and a == b
     if isinstance(b, dict):
