@@ -31,8 +31,8 @@ LAYERS = {
                  "datasets"],
 }
 for below in LAYERS.values():
-    below += ["errors", "files"]  # these two import nothing of minialex, but files its errors
-LAYERS |= {"errors": [], "files": ["errors"]}
+    below += ["errors", "files", "checks"]  # these import nothing of minialex but its errors
+LAYERS |= {"errors": [], "files": ["errors"], "checks": ["errors"]}
 LAYERS["tools"] = list(LAYERS)
 LAYERS["__main__"] = ["tools"]
 LAYERS[""] = list(LAYERS)  # minialex/__init__.py
@@ -242,6 +242,8 @@ PLANTED = [
     (wrong_imports, "tensor", "def f():\n    import minialex.ops.linear", "imports ops"),
     (wrong_imports, "tensor", "from minialex import ops", "imports ops"),
     (wrong_imports, "tensor", "import minialex", "imports the top"),
+    (wrong_imports, "checks", "from .tensor import Tensor", "imports tensor"),
+    (wrong_imports, "checks", "import numpy as np", "imports numpy"),
     (wrong_imports, "ops.linear", "import numpy as np", "imports numpy"),
     (wrong_imports, "ops.linear", "from cupy import matmul", "imports cupy"),
     (wrong_imports, "ops.linear", "from .. import backend", "imports backend"),

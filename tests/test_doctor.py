@@ -312,7 +312,7 @@ def test_whatever_importing_cupy_raises(tmp_path, body, text):
     assert names == "['cpu:0', 'cpu:1']"
     assert why.startswith(f"CuPy cannot be imported {text}") and INSTALL in why
     assert done.stderr.splitlines()[-1].startswith(
-        f"minialex.backend.device.DeviceError: device 'gpu:0': {why}")
+        f"minialex.errors.DeviceError: device 'gpu:0': {why}")
 
 
 # Files
