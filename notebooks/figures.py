@@ -74,3 +74,79 @@ def curves(lines, looks=((GREY, "-"), (BLUE, "-"), (ORANGE, "--")), **axes):
     ax.set(**axes)
     ax.legend()
     return figure
+
+
+def answers(pictures):
+    """Chapter 05: grey pictures side by side. pictures: {title: (H, W)}."""
+    figure, axes = plt.subplots(1, len(pictures), figsize=(8.5, 2.9))
+    for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
+        ax.imshow(picture, cmap="gray")
+        ax.set_title(title)
+        ax.axis("off")
+    return figure
+
+
+def windows_become_rows(x, rows, kernels, outputs, kh, kw):
+    """Chapter 05: im2col of one grey image with stride 1, two of its windows in colour.
+
+    x (H, W), rows (windows, KH * KW), kernels (KH * KW, O), outputs (windows, O).
+    """
+    figure, axes = plt.subplots(1, 4, figsize=(9.5, 3.9), width_ratios=(5, 4, 2.4, 2.4))
+    across = x.shape[1] - kw + 1
+    marked = {0: "#bee3f8", across + 1: "#fbd38d"}  # window: colour
+    _numbers(axes[0], x, "image")
+    for window, colour in marked.items():
+        top, left = divmod(window, across)
+        box = {"width": kw - 0.16, "height": kh - 0.16, "fc": colour, "alpha": 0.5, "lw": 2}
+        axes[0].add_patch(plt.Rectangle((left - 0.42, top - 0.42), ec="black", **box))
+    _numbers(axes[1], rows, "a row for each window", rows=marked)
+    _numbers(axes[2], kernels, "a column for\neach kernel")
+    _numbers(axes[3], outputs, "all outputs", rows=marked)
+    for ax, sign in ((axes[2], "x"), (axes[3], "=")):
+        ax.annotate(sign, (-0.25, 0.5), xycoords="axes fraction", size=14, va="center", ha="center")
+    return figure
+
+
+def zeros_around(padded, pad, size):
+    """Chapter 05: an image with its border of zeros in grey, the first and last window outlined."""
+    figure, ax = plt.subplots(figsize=(4, 3.6))
+    inside = np.zeros(padded.shape, bool)
+    inside[pad:-pad, pad:-pad] = True
+    _numbers(ax, padded, "", cells=np.where(inside, "white", LIGHT))
+    for corner, last in ((0, False), (len(padded) - size, True)):
+        ax.add_patch(plt.Rectangle((corner - 0.45, corner - 0.45), size - 0.1, size - 0.1,
+                                   fill=False, ec=ORANGE if last else BLUE, lw=2.5))
+    return figure
+
+
+def adding_up(frames, size):
+    """Chapter 05: the gradient of the pixels while windows are added. frames: {windows: (H, W)}."""
+    figure, axes = plt.subplots(1, len(frames), figsize=(9.5, 2.6))
+    most = max(frame.max() for frame in frames.values())
+    for ax, (windows, frame) in zip(axes, frames.items(), strict=True):
+        ax.imshow(frame, cmap="Oranges", vmin=0, vmax=1.4 * most)
+        _numbers(ax, frame, f"{windows} window{'s' * (windows > 1)}")
+        top, left = divmod(windows - 1, frame.shape[1] - size + 1)
+        ax.add_patch(plt.Rectangle((left - 0.5, top - 0.5), size, size, fill=False, lw=2.5))
+    return figure
+
+
+def bars(values, unit, title):
+    """Chapter 05: one bar for each name. values: {name: number}."""
+    figure, ax = plt.subplots(figsize=(8.5, 1.9))
+    drawn = ax.barh(list(values), list(values.values()), color=[GREY, ORANGE, BLUE][:len(values)])
+    ax.bar_label(drawn, fmt=f"%.0f {unit}", padding=3)
+    ax.set(xlim=(0, 1.15 * max(values.values())), title=title, xticks=[])
+    ax.spines["bottom"].set_visible(False)
+    ax.invert_yaxis()
+    return figure
+
+
+def _numbers(ax, array, title, rows=None, cells=None):
+    """A matrix as a table of numbers; rows: {row: colour}, cells: a colour for each."""
+    for (i, j), value in np.ndenumerate(array):
+        colour = cells[i, j] if cells is not None else (rows or {}).get(i, "none")
+        ax.add_patch(plt.Rectangle((j - 0.5, i - 0.5), 1, 1, fc=colour, ec=LIGHT))
+        ax.text(j, i, f"{value:.0f}", ha="center", va="center")
+    ax.set(title=title, xlim=(-0.6, array.shape[1] - 0.4), ylim=(len(array) - 0.4, -0.6), aspect=1)
+    ax.axis("off")

@@ -1,4 +1,4 @@
-"""Exercises of chapter 04: a linear classifier. Then, in a cell: check("ch04")"""
+"""Exercises of chapter 04: a linear classifier. Then check("ch04") in the notebook."""
 
 import numpy as np  # noqa: F401
 
