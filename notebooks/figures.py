@@ -64,10 +64,7 @@ def valley(paths):
 
 
 def curves(lines, looks=((GREY, "-"), (BLUE, "-"), (ORANGE, "--")), **axes):
-    """Chapters 04 and 06. lines: {label: (x, y)}; looks: a colour and a style each.
-
-    axes: as ax.set takes them.
-    """
+    """Chapter 04. lines: {label: (x, y)}; looks: a colour and a style each; axes: as ax.set."""
     figure, ax = plt.subplots(figsize=(8.5, 3.2))
     for (label, (x, y)), (colour, style) in zip(lines.items(), looks, strict=True):
         ax.plot(x, y, style, color=colour, label=label, ms=5)
@@ -150,3 +147,79 @@ def _numbers(ax, array, title, rows=None, cells=None):
         ax.text(j, i, f"{value:.0f}", ha="center", va="center")
     ax.set(title=title, xlim=(-0.6, array.shape[1] - 0.4), ylim=(len(array) - 0.4, -0.6), aspect=1)
     ax.axis("off")
+
+
+def bends():
+    """Chapter 06: tanh and ReLU, and below each curve its slope."""
+    x = np.linspace(-5, 5, 401)
+    drawn = {"tanh": (np.tanh(x), 1 - np.tanh(x) ** 2), "ReLU": (np.maximum(x, 0), (x > 0) * 1.0)}
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.8), sharex=True)
+    for ax, (title, (y, slope)) in zip(axes, drawn.items(), strict=True):
+        ax.axvspan(3, 5, color=LIGHT, alpha=0.5, lw=0)
+        if title == "tanh":
+            ax.axvspan(-5, -3, color=LIGHT, alpha=0.5, lw=0)
+        ax.plot(x, y, color=BLUE, label=title)
+        ax.plot(x, slope, "--", color=ORANGE, label="its slope")
+        ax.set(xlabel="input", ylim=(-1.2, 3), xlim=(-5, 5))
+        ax.legend(loc="upper left")
+    return figure
+
+
+def six_runs(lines):
+    """Chapter 06: pairs of runs with ReLU in blue and tanh in grey. lines: {label: (x, y)}."""
+    looks = [(colour, style) for style in ("-o", ":x", "--o") for colour in (BLUE, GREY)]
+    return curves(lines, looks, xlabel="epoch", ylabel="training error", ylim=(0, 0.8))
+
+
+def share_left(size, share):
+    """Chapter 06: what LRN leaves of responses of different sizes."""
+    return curves({"share that is left": (size, share)}, [(BLUE, "-")], xscale="log",
+                  xlabel="size of the responses", ylim=(0, 1.1))
+
+
+def windows_that_overlap(x, y, gradient, size, stride):
+    """Chapter 06: max pooling. x, gradient (H, W); y (OH, OW): the largest of each window."""
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.4), width_ratios=(7, 3.6, 7))
+    _numbers(axes[0], x, "a map, three of its windows",
+             cells=np.where(gradient > 0, "#fbd38d", "white"))
+    for j, style in zip(range(3), ("-", "--", "-"), strict=True):
+        axes[0].add_patch(plt.Rectangle((j * stride - 0.5, -0.5), size, size, fill=False, ls=style,
+                                        ec=(BLUE, GREY, BLUE)[j], lw=2.5))
+    _numbers(axes[1], y, "the largest of each")
+    _numbers(axes[2], gradient, "gradient, if each output has 1",
+             cells=np.where(gradient > 0, "#fbd38d", "white"))
+    return figure
+
+
+def across_maps(before, after, centre, size, pixel):
+    """Chapter 06: maps side by side before and after LRN, with the window of one response.
+
+    before, after (H, W, C); centre: the map whose response at `pixel` is divided by what the
+    `size` maps around it have at the same pixel.
+    """
+    c, most = before.shape[2], before.max()
+    figure, axes = plt.subplots(2, c, figsize=(9.5, 2.9))
+    for row, maps in zip(axes, (before, after), strict=True):
+        for k, ax in enumerate(row):
+            ax.imshow(maps[:, :, k], cmap="gray", vmin=0, vmax=most)
+            ax.set(xticks=[], yticks=[], xlabel=f"{maps[pixel][k]:.0f}")
+            ax.spines[:].set_visible(False)
+            if abs(k - centre) <= size // 2 and maps is before:
+                box = {"ec": BLUE if k == centre else ORANGE, "lw": 2.5, "fill": False}
+                ax.add_patch(plt.Rectangle((pixel[1] - 0.5, pixel[0] - 0.5), 1, 1, **box))
+    for k in range(c):
+        axes[0, k].set_title(f"map {k}", fontsize=10)
+    axes[0, 0].set_ylabel("before")
+    axes[1, 0].set_ylabel("after")
+    return figure
+
+
+def draws(values, expected):
+    """Chapter 06: how often each value came, their mean, and what the test gives."""
+    figure, ax = plt.subplots(figsize=(8.5, 2.4))
+    ax.hist(values, bins=40, color=LIGHT)
+    ax.axvline(values.mean(), color=GREY, lw=2, label="mean of the draws")
+    ax.axvline(expected, color=BLUE, lw=2, ls="--", label="test, times 0.5")
+    ax.set(xlabel="what one unit of the next layer receives", ylabel="draws")
+    ax.legend()
+    return figure

@@ -17,10 +17,10 @@ def test_output_size(answers, size, kernel, stride, pad, expected):
          answers.output_size(size, kernel, stride, pad), expected, [
              (expected - 1, "The first window counts as well: add 1."),
              (rest / stride + 1, "A part of a step makes no window: round down, with //."),
-             (-(-rest // stride) + 1, "That is rounded up; the last window would hang over the end."),
+             (-(-rest // stride) + 1, "That is rounded up; the last window would hang over."),
              ((rest - pad) // stride + 1, "The zeros are on both sides."),
-             ((rest - 2 * pad) // stride + 1, "The zeros are missing: there are `pad` on each side."),
-             ((rest + 1) // stride, "The 1 is not divided by the stride: it is the first window.")])
+             ((rest - 2 * pad) // stride + 1, "The zeros are missing: `pad` on each side."),
+             ((rest + 1) // stride, "The 1 is the first window; do not divide it by the stride.")])
 
 
 @pytest.mark.parametrize(("layer", "expected"), [
