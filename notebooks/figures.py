@@ -1,7 +1,6 @@
 """Pictures of the chapters: how they are drawn is not part of the lesson, so it stands here.
 
-Each function takes what a chapter has computed and draws one picture. A reader may ignore this
-file.
+Each function takes what a chapter has computed and draws a picture. A reader may ignore this file.
 """
 
 import io
@@ -150,14 +149,13 @@ def _numbers(ax, array, title, rows=None, cells=None):
 
 
 def bends():
-    """Chapter 06: tanh and ReLU, and below each curve its slope."""
+    """Chapter 06: tanh and ReLU with their slopes; grey where tanh is saturated."""
     x = np.linspace(-5, 5, 401)
     drawn = {"tanh": (np.tanh(x), 1 - np.tanh(x) ** 2), "ReLU": (np.maximum(x, 0), (x > 0) * 1.0)}
     figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.8), sharex=True)
     for ax, (title, (y, slope)) in zip(axes, drawn.items(), strict=True):
-        ax.axvspan(3, 5, color=LIGHT, alpha=0.5, lw=0)
-        if title == "tanh":
-            ax.axvspan(-5, -3, color=LIGHT, alpha=0.5, lw=0)
+        for left in (-5, 3) if title == "tanh" else ():
+            ax.axvspan(left, left + 2, color=LIGHT, alpha=0.5, lw=0)
         ax.plot(x, y, color=BLUE, label=title)
         ax.plot(x, slope, "--", color=ORANGE, label="its slope")
         ax.set(xlabel="input", ylim=(-1.2, 3), xlim=(-5, 5))
@@ -194,14 +192,14 @@ def windows_that_overlap(x, y, gradient, size, stride):
 def across_maps(before, after, centre, size, pixel):
     """Chapter 06: maps side by side before and after LRN, with the window of one response.
 
-    before, after (H, W, C); centre: the map whose response at `pixel` is divided by what the
-    `size` maps around it have at the same pixel.
+    before, after (H, W, C), each with its own grey scale; centre: the map whose response at
+    `pixel` is divided by what the `size` maps around it have at the same pixel.
     """
-    c, most = before.shape[2], before.max()
+    c = before.shape[2]
     figure, axes = plt.subplots(2, c, figsize=(9.5, 2.9))
     for row, maps in zip(axes, (before, after), strict=True):
         for k, ax in enumerate(row):
-            ax.imshow(maps[:, :, k], cmap="gray", vmin=0, vmax=most)
+            ax.imshow(maps[:, :, k], cmap="gray", vmin=0, vmax=maps.max())
             ax.set(xticks=[], yticks=[], xlabel=f"{maps[pixel][k]:.0f}")
             ax.spines[:].set_visible(False)
             if abs(k - centre) <= size // 2 and maps is before:
@@ -222,4 +220,119 @@ def draws(values, expected):
     ax.axvline(expected, color=BLUE, lw=2, ls="--", label="test, times 0.5")
     ax.set(xlabel="what one unit of the next layer receives", ylabel="draws")
     ax.legend()
+    return figure
+
+
+def learning(losses, test_losses, errors):
+    """Chapter 07: loss of each step and of the test set; errors (epochs, 2) in %."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.2))
+    epochs = range(1, len(errors) + 1)
+    axes[0].plot(np.arange(len(losses)) * len(errors) / len(losses), losses, color=LIGHT, lw=0.8,
+                 label="each step")
+    axes[0].plot(epochs, test_losses, color=BLUE, label="test set")
+    axes[0].set(xlabel="epoch", title="loss", ylim=(0, 1.2))
+    for values, colour, name in zip(errors.T, (GREY, BLUE), ("training set", "test set"),
+                                    strict=True):
+        axes[1].plot(epochs, values, color=colour, label=name)
+    axes[1].set(xlabel="epoch", title="images guessed wrong, %", ylim=(0, 20))
+    for ax in axes:
+        ax.legend()
+    return figure
+
+
+def kernels(before, after):
+    """Chapter 07: kernels (KH, KW, 1, O) as pictures, before training above, after it below."""
+    figure, axes = plt.subplots(2, before.shape[3], figsize=(8.5, 3))
+    for row, some, name in zip(axes, (before, after), ("before", "after"), strict=True):
+        for k, ax in enumerate(row):
+            ax.imshow(some[:, :, 0, k], cmap="RdBu_r", vmin=-1, vmax=1)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        row[0].set_ylabel(name)
+    return figure
+
+
+def two_columns(crossings):
+    """Chapter 08: the layers of both columns as boxes, the messages between them as arrows.
+
+    crossings: {layer that receives: (numbers in a message for one image, messages)}.
+    """
+    layers = ["image", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+    figure, ax = plt.subplots(figsize=(8.5, 2.4))
+    for row, colour, names in ((1, BLUE, layers), (0, GREY, layers[:-1])):
+        ax.plot([0, len(names) - 1], [row, row], color="black", zorder=0)
+        box = {"boxstyle": "round", "fc": colour, "ec": "none"}
+        for i, name in enumerate(names):
+            ax.text(i, row, name, ha="center", va="center", color="white", bbox=box)
+    arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 1.5, "shrinkA": 14, "shrinkB": 14}
+    for name, (numbers, messages) in crossings.items():
+        i = layers.index(name)
+        for row in (0, 1)[:messages]:
+            ax.annotate("", (i, 1 - row), (i - 1, row), arrowprops=arrow)
+        ax.text(i - 0.5, 1.35, f"{messages} x\n{4 * numbers:,} B", ha="center", color=ORANGE)
+    ax.set(xlim=(-0.5, len(layers) - 0.5), ylim=(-0.4, 2))
+    ax.axis("off")
+    return figure
+
+
+def step_in_time(copies, counts, images, milliseconds):
+    """Chapter 08: a training step on two devices from left to right: its order, and to scale.
+
+    copies: the 14 that were recorded for so many images; counts: the rows of `net.count()`.
+    milliseconds: of a step with 128 images. What the copies leave of it, at 6 GB a second, is
+    shared out by the multiply-accumulates: a layer has one product forward and two backward, and
+    conv1 one backward, because nobody asks for the gradient of the images.
+    """
+    parts = {"conv1\nconv2": "conv1 conv2", "conv3\nto 5": "conv3 conv4 conv5", "fc6": "fc6",
+             "fc7": "fc7", "fc8": "fc8"}
+    macs = {row.name: row.multiply_accumulates for row in counts}
+    ahead = [sum(macs[layer] for layer in layers.split()) for layers in parts.values()]
+    work = np.array(ahead + [2 * part for part in ahead[:0:-1]] + [2 * ahead[0] - macs["conv1"]])
+    waits = [sum(t.bytes for t in some) * 128 / images / 6e6 / len(some)  # both ways at once
+             for some in _after_stage(copies) if some]
+    work = work * (milliseconds - sum(waits)) / work.sum()
+    first, second = copies[0].destination, copies[0].source
+    rows, colours = {first: 1, second: 0}, {first: BLUE, second: GREY}
+    figure, (order, scale) = plt.subplots(2, 1, figsize=(8.5, 4), height_ratios=(3, 2))
+    names, clock = [*parts, *reversed(parts)], 0.0
+    arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 1.5, "shrinkA": 1, "shrinkB": 1}
+    for i, (name, sent) in enumerate(zip(names, _after_stage(copies), strict=True)):
+        for device in (first, second) if name != "fc8" else (first,):
+            order.barh(rows[device], 1, 0.5, 1.6 * i, color=colours[device])
+            order.text(1.6 * i + 0.5, rows[device], name, ha="center", va="center", color="white")
+            scale.barh(rows[device], work[i], 0.5, clock, color=colours[device], ec="white", lw=0.5)
+        clock += work[i]
+        for copy in sent:
+            order.annotate("", (1.6 * i + 1.6, rows[copy.destination]),
+                           (1.6 * i + 1, rows[copy.source]), arrowprops=arrow)
+        if sent:
+            megabytes = sent[0].bytes * 128 / images / 1e6
+            order.text(1.6 * i + 1.3, 1.45, f"{len(sent)} x\n{megabytes:.1f} MB", ha="center",
+                       color=ORANGE)
+            scale.barh(0.5, waits[0], 1.5, clock, color=ORANGE)
+            clock += waits.pop(0)
+    order.text(0, -0.75, "forward")
+    order.text(8, -0.75, "backward: gradients come home")
+    order.axis("off")
+    order.set(xlim=(-0.1, 15.5), ylim=(-0.8, 2.1))
+    scale.set(xlabel=f"ms, if a step takes {milliseconds:.0f} (2012)", xlim=(0, milliseconds),
+              yticks=list(rows.values()), yticklabels=list(rows))
+    return figure
+
+
+def _after_stage(copies):
+    """The 14 copies of a step, by the stage after which they go: five forward, five backward."""
+    copies = iter(copies)
+    return [[next(copies) for _ in range(n)] for n in (2, 2, 2, 1, 0, 1, 2, 2, 2, 0)]
+
+
+def layer_bars(names, unit, scale="linear", **groups):
+    """Chapter 09: two bars for each layer. groups: label=one number for each layer."""
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    for shift, colour, (label, values) in zip((-0.21, 0.21), (ORANGE, BLUE), groups.items(),
+                                              strict=True):
+        drawn = ax.bar(np.arange(len(names)) + shift, values, 0.4, color=colour, label=label)
+        ax.bar_label(drawn, fmt="%.3g", size=9)
+    ax.set(xticks=range(len(names)), xticklabels=names, ylabel=unit, yscale=scale)
+    ax.legend(loc="upper center")
     return figure
