@@ -27,7 +27,7 @@ def show(figure, alt):
 
 def in_a_row(pictures, below, above=None, **options):
     """Chapters 04 and 07: pictures side by side, with words below and above each; as imshow."""
-    figure, axes = plt.subplots(1, len(pictures), figsize=(9.5, 1.7 if above else 1.3))
+    figure, axes = plt.subplots(1, len(pictures), figsize=(9.5, 2.2 if above else 1.3))
     for i, (ax, picture) in enumerate(zip(axes, pictures, strict=True)):
         ax.imshow(picture, **options)
         ax.set(xticks=[], yticks=[], xlabel=below[i].replace("/", "/\n").replace(" ", "\n"))
@@ -236,6 +236,7 @@ def learning(losses, test_losses, errors):
         axes[1].plot(epochs, values, color=colour, label=name)
     axes[1].set(xlabel="epoch", title="images guessed wrong, %", ylim=(0, 20))
     for ax in axes:
+        ax.set_xticks(range(0, len(errors) + 1, 5))
         ax.legend()
     return figure
 
