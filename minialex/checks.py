@@ -23,7 +23,7 @@ __all__ = [
     "array", "as_before", "axes", "backward", "broadcast", "call", "concat", "conv2d", "copied",
     "cuda_error", "device_name", "dropout", "filled", "flatten", "gpu", "gradient", "gradients",
     "groups", "handed_to_numpy", "host_array", "images", "in_one_line", "learnable", "linear",
-    "local_response_norm", "matmul", "memory", "misfit", "not_empty", "number", "options",
+    "local_response_norm", "matmul", "memory", "misfit", "not_empty", "number", "option",
     "padding", "pool2d", "probability", "reshape", "seed", "sgd", "sizes",
     "softmax_cross_entropy", "static", "stored", "take_channels", "transpose", "unchanged",
     "unknown_name", "unused", "upstream", "virtual_device", "whole", "why_no_gpu", "window",
@@ -251,16 +251,17 @@ def call(op, signature, inputs, options):
         raise InputTypeError(f"{op}: {error}; call {op}{shown}") from None
 
 
-def options(op, Tensor, given):
-    """No option, of pairs (name, value), is a tensor."""
-    for name, value in given:
-        if isinstance(value, Tensor):
-            raise InputTypeError(f"{op}: {name} is a Tensor, but no gradient flows to it; give its "
-                                 f"value, {name}.item() or {name}.numpy(), or see help({op})")
+def option(op, tensor, bound):
+    """This tensor came where no gradient flows; `bound` is the call."""
+    name = next(name for name, value in reversed(bound.arguments.items()) if value is tensor)
+    raise InputTypeError(f"{op}: {name} is a Tensor, but no gradient flows to it; give its value, "
+                         f"{name}.item() or {name}.numpy(), or see help({op})")
 
 
 def misfit(function, Tensor, named, inputs):
-    """Say what is wrong with the last input: no tensor, or another device or type than the first's.
+    """The last of these inputs does not fit: raises what says why.
+
+    It is no tensor, or on another device than the first tensor, or of another type.
     """
     op, x = function.__name__, inputs[-1]
     names = [*named[: len(inputs)], *(f"input {i}" for i in range(len(named), len(inputs)))]
@@ -405,13 +406,14 @@ def gpu(index, count, why_none):
 
 
 def why_no_gpu(said, driver, made_for):
-    """Said of the driver, and the remedy. Versions of CUDA: (major, minor); no driver: (0, 0)."""
+    """Said of the driver, and the remedy. Versions of CUDA: 12090 is 12.9; 0: no driver."""
     remedy = "check nvidia-smi, and the variable CUDA_VISIBLE_DEVICES"
-    if driver[0] < made_for[0]:
-        said = "the driver knows CUDA {}.{}, CuPy is made for CUDA {}.{}".format(*driver, *made_for)
-        remedy = "update the driver, or install CuPy for the CUDA of the driver, from 12 on"
-    if driver == (0, 0):
+    if driver == 0:
         said, remedy = "there is no CUDA driver", "install one, and see nvidia-smi"
+    elif driver // 1000 < made_for // 1000:  # it serves all minor versions of its CUDA
+        said = (f"the driver is too old: it is for CUDA {driver // 1000}, CuPy for CUDA "
+                f"{made_for // 1000}")
+        remedy = "update the driver, or install CuPy for the CUDA of the driver, from 12 on"
     return f"({said}): {remedy}"
 
 
@@ -425,12 +427,11 @@ def cuda_error(device, error, install):
     """What an error of CUDA means to who uses a device."""
     said = f"{type(error).__name__}: {in_one_line(error).rstrip('.')}"
     helps = {
-        "out of memory|ALLOC_FAILED": "use a smaller batch, set_memory_limit(more), or end other "
-                                      "programs on this GPU",
-        "ImportError|DynamicLibNotFound": f"install CuPy with the libraries of CUDA: {install}",
-        "Compile|NVRTC": f"update the driver, or install libraries that know this GPU: {install}",
-        "": "start the program again, and check the GPU with nvidia-smi; a process made by fork "
-            "cannot use it, one made by spawn can",
+        "ImportError|DynamicLibNotFound|Compile|NVRTC":
+            f"update the driver, and install CuPy with the libraries of CUDA: {install}",
+        "out of memory|ALLOC_FAILED":
+            "use a smaller batch, set_memory_limit(more), or end other programs on this GPU",
+        "": "start the program again, and see nvidia-smi; after a fork CUDA fails: spawn processes",
     }
     pattern = next(pattern for pattern in helps if re.search(pattern, said, re.IGNORECASE))
     kind = DeviceMemoryError if "memory" in pattern else DeviceError

@@ -69,8 +69,9 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
             inputs, options = bound.args, bound.kwargs
         tensors = inputs if any_number else inputs[: len(named)]
         rest = inputs[len(tensors) :]
-        if rest or options:
-            checks.options(name, Tensor, (*zip(static, rest, strict=False), *options.items()))
+        for value in (*rest, *options.values()):
+            if isinstance(value, Tensor):
+                checks.option(name, value, checks.call(name, signature, inputs, options))
         for first in tensors:
             if isinstance(first, Tensor):
                 break

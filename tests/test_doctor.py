@@ -248,7 +248,8 @@ def test_driver_too_old(monkeypatch, examine, driver):
     said = f"the driver knows CUDA {driver // 1000}.{driver % 1000 // 10}"
     found = one(examine(), "CUDA", f"{said}; CuPy is made for CUDA 12.9")
     assert not found.ok
-    assert f"({said}, CuPy is made for CUDA 12.9): update the driver" in found.remedy
+    assert (f"(the driver is too old: it is for CUDA {driver // 1000}, CuPy for CUDA 12): update "
+            "the driver") in found.remedy
     with pytest.raises(backend.DeviceError, match="update the driver"):
         backend.device("gpu:9")
 

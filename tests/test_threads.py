@@ -516,10 +516,10 @@ def work(part):
     time.sleep(0.01)
     at_work.discard(part.start)
 used = backend.device("cpu:0").memory().used
+signal.signal(signal.SIGALRM, signal.default_int_handler)
 for i in range(10):
-    signal.setitimer(signal.ITIMER_REAL, 0.015 + 0.003 * i)
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.015 + 0.003 * i)
         x.device.xp.over_batch(work, 20, 2**40)
     except KeyboardInterrupt:
         caught += 1

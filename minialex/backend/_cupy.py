@@ -8,9 +8,7 @@ of memory that belongs to CuPy. See the CuPy user guide, "Current device" and "M
 
 from __future__ import annotations
 
-import re
 import sys
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -19,9 +17,7 @@ from .. import checks
 from .device import Device, Memory, host_array
 from .namespace import Namespace
 
-__all__ = ["INSTALL", "TF32", "CupyDevice", "count", "facts", "import_error", "installed",
-           "reaches", "version", "versions", "why_unavailable"]
-
+__all__ = ["INSTALL", "PACKAGES", "TF32", "CupyDevice", "count", "runtime", "why_unavailable"]
 
 version = import_error = ""  # of CuPy; and why, though installed, it cannot be imported
 try:
@@ -33,6 +29,7 @@ except Exception as error:  # much can be wrong with it, and without it all else
     if getattr(error, "name", None) != "cupy":
         import_error = f"cannot be imported ({checks.in_one_line(error)})"
 
+PACKAGES = r"cupy([-_](cuda|rocm).*)?"  # names of packages of CuPy; two in one place conflict
 INSTALL = (f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12, '
            '"cupy-cuda13x[ctk]>=14" for CUDA 13')
 TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after the point, not 23
@@ -41,8 +38,8 @@ TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after th
 def _explain(name: str, error: Any) -> None:
     """Raise an error of CuPy or CUDA as what it means to who uses a device; no other error."""
     where = type(error).__module__
-    if isinstance(error, ImportError):
-        where = error.name or "cuda."  # CuPy names no module where a library is missing
+    if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
+        where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
     if where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
         raise checks.cuda_error(name, error, INSTALL) from error
 
@@ -56,41 +53,23 @@ def why_unavailable() -> str:
     if not version:
         return f"CuPy {import_error or 'is not installed'}: {INSTALL}"
     try:
-        if cupy.cuda.runtime.getDeviceCount():
+        if runtime().getDeviceCount():
             return ""
         said = "it counts none"
     except Exception as error:
         said = checks.in_one_line(error)
-    return f"CuPy {version} finds no GPU {checks.why_no_gpu(said, *versions())}"
+    driver, made_for = runtime().driverGetVersion(), runtime().runtimeGetVersion()
+    return f"CuPy {version} finds no GPU {checks.why_no_gpu(said, driver, made_for)}"
 
 
-def installed() -> dict[str, str]:
-    """Packages of CuPy and their versions; there should be one, since they share files."""
-    return {d.name: d.version for d in metadata.distributions()
-            if re.fullmatch(r"cupy([-_](cuda|rocm).*)?", d.name or "")}
-
-
-def versions() -> list[tuple[int, int]]:
-    """The CUDA that the driver knows, (0, 0) without a driver, and the one CuPy is made for."""
-    runtime = cupy.cuda.runtime
-    return [divmod(version // 10, 100)
-            for version in (runtime.driverGetVersion(), runtime.runtimeGetVersion())]
+def runtime() -> Any:
+    """CUDA's own interface, by which a report asks for versions, names and memory."""
+    return cupy.cuda.runtime
 
 
 def count() -> int:
     """Number of GPUs that can be used."""
-    return 0 if why_unavailable() else cupy.cuda.runtime.getDeviceCount()
-
-
-def facts(index: int) -> tuple[str, int, int]:
-    """What a GPU is called, and its free and total memory in bytes."""
-    name = cupy.cuda.runtime.getDeviceProperties(index)["name"].decode()
-    return name, *cupy.cuda.Device(index).mem_info
-
-
-def reaches(a: int, b: int) -> bool:
-    """Whether GPU `a` reaches the memory of GPU `b` directly."""
-    return bool(cupy.cuda.runtime.deviceCanAccessPeer(a, b))
+    return 0 if why_unavailable() else runtime().getDeviceCount()
 
 
 class CupyDevice(Device):

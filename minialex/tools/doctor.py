@@ -18,6 +18,7 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,8 @@ def _blas() -> Iterator[Finding]:
 
 def _gpu_package() -> Iterator[Finding]:
     cuda = backend.cuda()
-    packages = cuda.installed()
+    packages = {d.name: d.version for d in metadata.distributions()
+                if re.fullmatch(cuda.PACKAGES, d.name or "")}
     shown = " and ".join(f"{name} {version}" for name, version in sorted(packages.items()))
     if len(packages) > 1:
         yield Finding("CuPy", f"two packages of it are installed: {shown}", False,
@@ -168,13 +170,17 @@ def _cuda() -> Iterator[Finding]:
     cuda = backend.cuda()
     if not cuda.version:
         return
-    driver, made_for = cuda.versions()
-    answers = "the driver knows CUDA {}.{}".format(*driver) if driver[0] else "no driver answers"
-    yield Finding("CUDA", f"{answers}; CuPy is made for CUDA {made_for[0]}.{made_for[1]}",
-                  not 0 < driver[0] < made_for[0], backend.why_no_gpu())
+    driver, made_for = cuda.runtime().driverGetVersion(), cuda.runtime().runtimeGetVersion()
+    answers = f"the driver knows {_release(driver)}" if driver else "no driver answers"
+    yield Finding("CUDA", f"{answers}; CuPy is made for {_release(made_for)}",
+                  not 0 < driver // 1000 < made_for // 1000, backend.why_no_gpu())
     if os.environ.get(cuda.TF32, "0") not in ("", "0"):
         yield Finding(cuda.TF32, "this variable is set: products of float32 keep 10 bits after the "
                       "point instead of 23", False, f"unset {cuda.TF32}, then start again")
+
+
+def _release(version: int) -> str:
+    return f"CUDA {version // 1000}.{version % 1000 // 10}"
 
 
 # Files
@@ -232,7 +238,9 @@ def _gpus(found: list[Device]) -> Iterator[Finding]:
 def _describe(device: Device) -> tuple[str, float]:
     """What it is, and its free memory in bytes."""
     if device.kind == "gpu":
-        what, free, total = backend.cuda().facts(device.index)
+        with device:
+            free, total = backend.cuda().runtime().memGetInfo()
+        what = backend.cuda().runtime().getDeviceProperties(device.index)["name"].decode()
     else:
         what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
         if not meminfo.exists():  # only Linux has it
@@ -246,7 +254,8 @@ def _peer_access(devices: Sequence[Device]) -> Iterator[Finding]:
     """The matrix: which GPU reaches the memory of which other one directly."""
     gpus = [device for device in devices if device.kind == "gpu"]
     for a in gpus if len(gpus) > 1 else []:
-        reached = {b.name: backend.cuda().reaches(a.index, b.index) for b in gpus if b is not a}
+        reached = {b.name: backend.cuda().runtime().deviceCanAccessPeer(a.index, b.index)
+                   for b in gpus if b is not a}
         row = ", ".join(f"{name} {'yes' if direct else 'no'}" for name, direct in reached.items())
         yield Finding(f"{a} reaches", row, remedy="" if all(reached.values()) else
                       "copies go through the host: right but slower; many GPUs allow nothing else")
