@@ -10,7 +10,7 @@ pytestmark = pytest.mark.ch05
 
 
 @pytest.mark.parametrize(("size", "kernel", "stride", "pad", "expected"), [
-    (5, 3, 1, 0, 3), (5, 3, 1, 1, 5), (227, 11, 4, 0, 55), (224, 11, 4, 0, 54), (27, 5, 1, 2, 27)])
+    (5, 3, 1, 0, 3), (7, 3, 1, 2, 9), (227, 11, 4, 0, 55), (224, 11, 4, 0, 54), (27, 5, 1, 2, 27)])
 def test_output_size(answers, size, kernel, stride, pad, expected):
     rest = size + 2 * pad - kernel
     same(f"output_size({size}, {kernel}, {stride}, {pad})",
