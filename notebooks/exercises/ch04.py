@@ -1,4 +1,4 @@
-"""Exercises of chapter 04: a linear classifier. Then: pytest -m ch04 tests/exercises"""
+"""Exercises of chapter 04: a linear classifier. Then check("ch04") in the notebook."""
 
 import numpy as np  # noqa: F401
 

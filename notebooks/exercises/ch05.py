@@ -1,4 +1,4 @@
-"""Exercises of chapter 05: convolution. Then: pytest -m ch05 tests/exercises"""
+"""Exercises of chapter 05: convolution. Then check("ch05") in the notebook."""
 
 import numpy as np  # noqa: F401
 

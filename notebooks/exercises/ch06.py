@@ -1,4 +1,4 @@
-"""Exercises of chapter 06: the parts of AlexNet. Then: pytest -m ch06 tests/exercises"""
+"""Exercises of chapter 06: the parts of AlexNet. Then check("ch06") in the notebook."""
 
 import numpy as np  # noqa: F401
 

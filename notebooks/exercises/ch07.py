@@ -1,4 +1,4 @@
-"""Exercises of chapter 07: LeNet learns. Then: pytest -m ch07 tests/exercises"""
+"""Exercises of chapter 07: LeNet learns. Then check("ch07") in the notebook."""
 
 import numpy as np  # noqa: F401
 

@@ -6,17 +6,18 @@ from minialex import Tensor, ops
 
 
 def output_size(size, kernel, stride=1, pad=0):
+    # The first window, and as many whole steps as the pixels behind it have room for.
     return (size + 2 * pad - kernel) // stride + 1
 
 
 def count(kh, kw, c, o, oh, ow, groups=1):
-    weights = kh * kw * (c // groups) * o
-    return weights, weights * oh * ow
+    weights = kh * kw * (c // groups) * o  # a kernel sees the channels of its own group
+    return weights, weights * oh * ow  # each weight is used once at each position
 
 
 def blur(image, size):
-    kernel = np.full((size, size, 1, 1), 1 / size**2)
-    x = np.asarray(image, float)[None, :, :, None]
+    kernel = np.full((size, size, 1, 1), 1 / size**2)  # the weights of a mean add up to 1
+    x = np.asarray(image, float)[None, :, :, None]  # (1, H, W, 1)
     return ops.conv2d(Tensor(x), Tensor(kernel)).numpy()[0, :, :, 0]
 
 
@@ -26,6 +27,7 @@ def patches_of(x, kh, kw):
     patches = np.empty((n, oh, ow, kh, kw, c), x.dtype)
     for u in range(kh):
         for v in range(kw):
+            # The number at (u, v) of every window at once: the image, shifted by u and v.
             patches[:, :, :, u, v] = x[:, u : u + oh, v : v + ow]
     return patches.reshape(n, oh, ow, kh * kw * c)
 
@@ -35,6 +37,7 @@ def gradient_of_kernels(x, gy, kh, kw):
     gw = np.empty((kh, kw, x.shape[3], o), x.dtype)
     for u in range(kh):
         for v in range(kw):
+            # These pixels are multiplied by w[u, v]; the product sums over images and positions.
             seen = x[:, u : u + oh, v : v + ow].reshape(-1, x.shape[3])
             gw[u, v] = seen.T @ gy.reshape(-1, o)
     return gw

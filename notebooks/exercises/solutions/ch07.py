@@ -4,7 +4,7 @@ import minialex as ma
 
 
 def parameters_of_c3(seen, kernel=5):
-    return sum(kernel * kernel * maps + 1 for maps in seen)
+    return sum(kernel * kernel * maps + 1 for maps in seen)  # 1: the bias of each map
 
 
 def uncertainty(error, n):
@@ -14,6 +14,7 @@ def uncertainty(error, n):
 def receptive_field(layers):
     field = 1
     for size, stride in reversed(layers):
+        # The first of `field` neighbours sees `size` inputs, each further one `stride` more.
         field = (field - 1) * stride + size
     return field
 
@@ -23,16 +24,16 @@ def best_epoch(errors, patience):
     for epoch, error in enumerate(errors):
         if error < errors[best]:
             best = epoch
-        if epoch - best == patience:
+        if epoch - best == patience:  # training ends here; what follows never took place
             break
     return best
 
 
 def error_rate(net, images, labels, batch):
     was_training, wrong = net.training, 0
-    net.eval()
-    with ma.no_grad():
-        for i in range(0, len(images), batch):
+    net.eval()  # no dropout in an examination
+    with ma.no_grad():  # a tape would only cost memory
+        for i in range(0, len(images), batch):  # the last slice may be shorter
             guesses = net(images[i : i + batch]).numpy().argmax(axis=1)
             wrong += (guesses != labels[i : i + batch]).sum()
     net.train(was_training)
