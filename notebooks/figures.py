@@ -149,14 +149,21 @@ def crops(image, views, size):
     return figure
 
 
-def plateaus(levels, **curves):
-    """Chapter 11: losses of runs, step by step. levels: {label: loss}, dotted lines."""
+def plateaus(classes, mean_of=1, **curves):
+    """Chapter 11: losses of runs, step by step; dotted: ln n for each n of `classes`.
+
+    mean_of: steps to average over; if more than one, the losses themselves are drawn thinly.
+    """
     figure, ax = plt.subplots(figsize=(8.5, 2.8))
-    for colour, (label, losses) in zip((ORANGE, BLUE), curves.items(), strict=False):
-        ax.plot(range(1, len(losses) + 1), losses, color=colour, label=label)
-    for label, level in levels.items():
-        ax.axhline(level, color="black", ls=":", lw=1)
-        ax.annotate(label, (1, level), (4, 0), xycoords=("axes fraction", "data"),
+    for colour, (label, losses) in zip((BLUE, ORANGE), curves.items(), strict=False):
+        steps = np.arange(1, len(losses) + 1)
+        if mean_of > 1:
+            ax.plot(steps, losses, color=LIGHT, label="of a step")
+            losses = np.convolve(losses, np.ones(mean_of) / mean_of, "valid")
+        ax.plot(steps[mean_of - 1 :], losses, color=colour, label=label.replace("_", " "))
+    for n in classes:
+        ax.axhline(np.log(n), color="black", ls=":", lw=1)
+        ax.annotate(f"ln {n}", (1, np.log(n)), (4, 0), xycoords=("axes fraction", "data"),
                     textcoords="offset points", va="center", annotation_clip=False)
     ax.set(xlabel="step", ylabel="loss", ylim=(0, None))
     ax.legend()

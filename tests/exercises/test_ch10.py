@@ -74,7 +74,7 @@ def test_colour_noise(answers, k):
 def test_ten_views_of(answers):
     image = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
     preparation = Preparation(6, np.zeros(image.shape, np.float32))
-    right = preparation.apply(image[None], preparation.ten_views(1, image.shape))
+    right = preparation.apply(image[None], preparation.ten_views(1, image.shape)).astype(np.uint8)
     five = right[:5]
     pairs = np.stack([five, five[:, :, ::-1]], axis=1).reshape(right.shape)
     same("ten_views_of(image, 6) of an image (9, 11, 3)", answers.ten_views_of(image, 6), right, [
