@@ -481,3 +481,69 @@ def road():
     ax.set(xlim=(-8.5, 14.6), ylim=(-0.5, 6.5))
     ax.axis("off")
     return figure
+
+
+def photographs(images, titles=None, columns=10, side=0.85):
+    """Chapters 10 to 13: small pictures in rows. images: uint8 (H, W, 3) each; side: in inches."""
+    rows = -(-len(images) // columns)
+    height = rows * (side + 0.22 * (titles is not None))
+    figure, axes = plt.subplots(rows, columns, figsize=(side * columns, height), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, title in zip(axes.flat, images, titles or [""] * len(images), strict=False):
+        ax.imshow(image)
+        ax.set_title(title, size=9)
+    return figure
+
+
+def crops(image, views, size):
+    """Chapter 10: a photograph with frames where three views were cut, and the views."""
+    figure, axes = plt.subplots(1, 4, figsize=(8.5, 2.3))
+    axes[0].imshow(image)
+    axes[0].set_title(f"{len(image)} x {len(image)} pixels", size=9)
+    for ax, (top, left), flip, colour in zip(axes[1:], views.corner, views.mirrored,
+                                             (BLUE, ORANGE, GREY), strict=True):
+        crop = image[top : top + size, left : left + size]
+        ax.imshow(crop[:, ::-1] if flip else crop)
+        ax.set_title(f"row {top}, column {left}{', mirrored' * bool(flip)}", size=9,
+                     color=colour)
+        axes[0].add_patch(plt.Rectangle((left, top), size, size, fill=False, ec=colour, lw=2))
+    for ax in axes:
+        ax.axis("off")
+    return figure
+
+
+def plateaus(classes, mean_of=1, **curves):
+    """Chapter 11: losses of runs, step by step; dotted: ln n for each n of `classes`.
+
+    mean_of: steps to average over; if more than one, the losses themselves are drawn thinly.
+    """
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    for colour, (label, losses) in zip((BLUE, ORANGE), curves.items(), strict=False):
+        steps = np.arange(1, len(losses) + 1)
+        if mean_of > 1:
+            ax.plot(steps, losses, color=LIGHT, label="of a step")
+            losses = np.convolve(losses, np.ones(mean_of) / mean_of, "valid")
+        ax.plot(steps[mean_of - 1 :], losses, color=colour, label=label.replace("_", " "))
+    for n in classes:
+        ax.axhline(np.log(n), color="black", ls=":", lw=1)
+        ax.annotate(f"ln {n}", (1, np.log(n)), (4, 0), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", va="center", annotation_clip=False)
+    ax.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    ax.legend()
+    return figure
+
+
+def long_run(steps, epochs, falls):
+    """Chapter 11: loss of each step, losses and errors of each epoch; falls: dotted lines there."""
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.8), sharex=True)
+    axes[0].plot(np.linspace(0, len(epochs), len(steps)), steps, color=LIGHT, lw=0.7, label="step")
+    for ax, names, unit in ((axes[0], ("train_loss", "val_loss"), "loss"),
+                            (axes[1], ("top1_error", "top5_error"), "share of wrong answers")):
+        for name, colour in zip(names, (ORANGE, BLUE), strict=True):
+            ax.plot(range(1, len(epochs) + 1), [epoch[name] for epoch in epochs], color=colour,
+                    label=name)
+        ax.vlines(falls, 0, ax.get_ylim()[1], color="black", ls=":", lw=1)
+        ax.set(xlabel="epoch", ylabel=unit, ylim=(0, None), xticks=range(0, len(epochs) + 1, 6))
+        ax.legend()
+    return figure

@@ -1,4 +1,4 @@
-"""Exercises of chapter 10: data as in 2012. Then: pytest -m ch10 tests/exercises"""
+"""Exercises of chapter 10: data as in 2012. Then check("ch10") in the notebook."""
 
 import numpy as np  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 11: training. Then: pytest -m ch11 tests/exercises"""
+"""Exercises of chapter 11: training. Then check("ch11") in the notebook."""
 
 import numpy as np  # noqa: F401
 

@@ -4,6 +4,7 @@ import numpy as np
 
 
 def places(side, size):
+    # The corner can lie in rows 0 to side - size: that is one more than the difference.
     return 2 * (side - size + 1) ** 2
 
 
@@ -13,11 +14,13 @@ def central_square(height, width):
 
 
 def mirror(images):
+    # The axes are images, rows, columns, colours: the columns go backwards.
     return images[:, :, ::-1]
 
 
 def colour_noise(covariance, normal):
-    eigenvalues, eigenvectors = np.linalg.eigh(covariance)
+    eigenvalues, eigenvectors = np.linalg.eigh(covariance)  # directions are the columns
+    # An eigenvalue is a variance, in grey levels squared; its square root is a deviation.
     return eigenvectors @ (0.1 * np.sqrt(eigenvalues) * normal)
 
 
@@ -29,5 +32,6 @@ def ten_views_of(image, size):
 
 
 def average(logits):
+    # The softmax of each view first, then the mean. Without the largest number exp overflows.
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)

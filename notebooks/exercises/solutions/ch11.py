@@ -1,17 +1,16 @@
 """Solutions of chapter 11."""
 
-import copy
-
 import numpy as np
 
 
 def loss_of_guessing(counts):
     shares = np.asarray(counts, float) / np.sum(counts)
-    shares = shares[shares > 0]
+    shares = shares[shares > 0]  # a class that never comes adds nothing, and log(0) is infinite
     return -float(np.sum(shares * np.log(shares)))
 
 
 def leaves_plateau(losses, level, window=20):
+    # One low loss may be chance, so the mean of several must be low.
     for step in range(window, len(losses) + 1):
         if np.mean(losses[step - window : step]) < 0.9 * level:
             return step
@@ -25,11 +24,12 @@ def falls_after(errors, patience, most=3):
             best, since = error, epoch
         elif epoch - since == patience and len(epochs) < most:
             epochs.append(epoch)
-            since = epoch
+            since = epoch  # wait as long again
     return epochs
 
 
 def velocity_at_fall(v, old, new):
+    # The paper's velocity is -old * v. It must stay what it is, and will be multiplied by new.
     return v * (old / new)
 
 
@@ -38,7 +38,8 @@ def _generators(net):
 
 
 def snapshot(net, sgd):
-    return copy.deepcopy((net.state(), sgd.state(), sgd.lr, [g.state for g in _generators(net)]))
+    # All of these are copies, so what the network learns later does not reach them.
+    return net.state(), sgd.state(), sgd.lr, [g.state for g in _generators(net)]
 
 
 def restore(net, sgd, saved):
@@ -46,4 +47,4 @@ def restore(net, sgd, saved):
     net.load_state(weights)
     sgd.load_state(velocities)
     for generator, state in zip(_generators(net), states, strict=True):
-        generator.state = state
+        generator.state = state  # the masks of dropout
