@@ -27,6 +27,8 @@ LAYERS = {
     "models": ["backend", "tensor", "ops", "nn"],
     "datasets": [],  # host arrays only, never Tensor
     "training": ["backend", "tensor", "gradcheck", "ops", "optim", "nn", "models", "datasets"],
+    "weights": ["backend", "tensor", "gradcheck", "ops", "optim", "nn", "models", "datasets",
+                "training"],
 }
 for below in LAYERS.values():
     below += ["errors", "files"]  # these two import nothing of minialex, but files its errors
@@ -46,6 +48,7 @@ FOREIGN = {
     "models": {"numpy"},
     "datasets": {"numpy", "PIL"},
     "training": {"numpy", "PIL", "safetensors", "tqdm"},
+    "weights": {"numpy"},
     "tools": {"numpy", "PIL", "matplotlib", "safetensors", "threadpoolctl", "tqdm"},
 }
 
@@ -55,6 +58,7 @@ EXCEPTIONS = {
     "datasets.fetch": {"pooch", "requests", "tqdm"},  # the only module that goes to the network
     "files": {"filelock"},
     "training.distributed": {"mpi4py", "cupyx"},  # the only module that speaks to other processes
+    "weights.onnx_file": {"onnx", "google"},  # the only module that knows ONNX's own package
     "ops.transfer": {"backend"},  # the only op that works on two devices
 }
 
