@@ -411,6 +411,53 @@ def test_options_that_make_no_network(options, message):
         small(**{"devices": ("cpu:0", "cpu:1"), **options})
 
 
+# The table
+
+
+@pytest.mark.parametrize("name", models.MODELS)
+def test_table_builds_what_it_says(name, rng):
+    info = models.MODELS[name]
+    assert info.name == name
+    for channels in info.channels:
+        net = models.build(name, ["cpu:0", "cpu:1"], channels=channels, width=(
+            1 / 64 if "width" in info.options else None))
+        side = info.image_size
+        scores = net.eval()(rng.standard_normal((1, side, side, channels), np.float32))
+        assert scores.shape == (1, info.classes)
+        assert len({p.device.name for p in net.parameters()}) == info.columns
+    assert len({p.device.name for p in models.build(
+        name, ["cpu:1"], image_size=info.image_size, init=info.init, **(
+            {"width": 1 / 64} if "width" in info.options else {})).parameters()}) == 1
+
+
+def test_table_has_the_sizes_of_the_papers():
+    alexnet, lenet = models.MODELS["alexnet"], models.MODELS["lenet5"]
+    assert (alexnet.year, alexnet.classes, alexnet.columns, alexnet.width) == (2012, 1000, 2, 1)
+    assert (lenet.year, lenet.classes, lenet.columns, lenet.channels) == (1998, 10, 1, (1,))
+    assert parameters_of(models.build("lenet5", ["cpu:0"])) == 61_706
+
+
+def test_built_by_name_or_by_class_is_the_same(devices):
+    built = models.build("alexnet-small", devices, channels=1, width=1 / 16, seed=3).state()
+    expected = small(devices).state()
+    assert built.keys() == expected.keys()
+    for name, array in built.items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.mark.parametrize(("name", "options", "message"), [
+    ("alexnet-smal", {}, r"no model 'alexnet-smal'; use one of alexnet-small, alexnet, lenet5"),
+    ("lenet5", {"channels": 3}, r"lenet5: channels is 3; it can see images of 1"),
+    ("alexnet-small", {"channels": 2}, r"alexnet-small: channels is 2; .* 1 or 3"),
+    ("lenet5", {"width": 0.5}, r"lenet5: width is 0.5, but is always 1.0"),
+    ("lenet5", {"init": "paper"}, r"lenet5: init is 'paper', but is always 'he'"),
+    ("alexnet-small", {"image_size": 32}, r"alexnet-small: image_size is 32, .* always 28"),
+])
+def test_what_a_model_cannot_be(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        models.build(name, ["cpu:0"], **options)
+
+
 # First weights
 
 

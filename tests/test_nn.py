@@ -1,5 +1,7 @@
 """Modules: how parameters are found, named, saved and moved; and the layers."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -147,6 +149,126 @@ def test_evaluation_draws_nothing():
 def test_dropout_needs_a_probability_below_one(p):
     with pytest.raises(ValueError, match=rf"Dropout: p is {p}; .*probability to drop.*\[0, 1\)"):
         nn.Dropout(p)
+
+
+# Watching
+
+
+def looked_at(net, x):
+    """The paths that a watch is told, before and after."""
+    told = []
+    with nn.watch(net, lambda path, layer, x: told.append(("before", path, x.shape)),
+                  lambda path, layer, y: told.append(("after", path, y.shape))):
+        y = net(x)
+    net(x)  # nobody is told of this one
+    return told, y
+
+
+def test_watch_is_told_of_every_layer_in_the_order_of_the_calls():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 4)))
+    told, _ = looked_at(net, Tensor(np.ones((5, 2), np.float32)))
+    assert told == [
+        ("before", "", (5, 2)), ("before", "modules.0", (5, 2)), ("after", "modules.0", (5, 3)),
+        ("before", "modules.1", (5, 3)), ("before", "modules.1.modules.0", (5, 3)),
+        ("after", "modules.1.modules.0", (5, 3)), ("before", "modules.1.modules.1", (5, 3)),
+        ("after", "modules.1.modules.1", (5, 4)), ("after", "modules.1", (5, 4)),
+        ("after", "", (5, 4))]
+
+
+def test_watch_knows_a_layer_in_two_places_by_the_first():
+    shared = nn.Tanh()
+    told, _ = looked_at(nn.Sequential(shared, nn.ReLU(), shared), Tensor(np.ones(2, np.float32)))
+    assert [path for when, path, _ in told if when == "after"] == [
+        "modules.0", "modules.1", "modules.0", ""]
+
+
+def test_watch_changes_nothing_unless_it_gives_something_back(rng):
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+    x = Tensor(rng.standard_normal((5, 2), np.float32))
+    _, y = looked_at(net, x)
+    np.testing.assert_array_equal(y.numpy(), net(x).numpy())
+    assert "forward" not in vars(net.modules[0])
+
+
+def test_watch_may_put_other_inputs_and_outputs_in():
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    x, three = Tensor(np.float32([-1, 2])), Tensor(np.float32([3, 3]))
+    with nn.watch(net, before=lambda path, layer, x: three if path == "modules.1" else None):
+        np.testing.assert_array_equal(net(x).numpy(), np.tanh(three.numpy()))
+    with nn.watch(net, after=lambda path, layer, y: -y if isinstance(layer, nn.ReLU) else None):
+        np.testing.assert_array_equal(net(x).numpy(), np.tanh(np.float32([-0.0, -2])))
+
+
+def test_watches_stand_around_a_layer_like_shells():
+    net, order = nn.ReLU(), []
+
+    def note(name):
+        return lambda path, layer, x: order.append(name)
+
+    with nn.watch(net, note("outer before"), note("outer after")):
+        with nn.watch(net, note("inner before"), note("inner after")):
+            net(Tensor([1.0]))
+        net(Tensor([1.0]))
+    assert order == ["outer before", "inner before", "inner after", "outer after",
+                     "outer before", "outer after"]
+
+
+def test_watch_ends_with_an_error():
+    net, told = nn.ReLU(), []
+    with pytest.raises(ZeroDivisionError), nn.watch(net, after=lambda *seen: 1 / 0):
+        net(Tensor([1.0]))
+    with nn.watch(net, after=lambda *seen: told.append(1)):
+        net(Tensor([1.0]))
+    assert told == [1]
+    net(Tensor([1.0]))
+    assert told == [1]
+
+
+def test_watches_of_two_generators_may_end_in_any_order():
+    first, second, told = nn.ReLU(), nn.ReLU(), []
+
+    def steps(net, name):
+        with nn.watch(net, after=lambda *seen: told.append(name)):
+            for _ in range(2):
+                yield net(Tensor([1.0]))
+
+    one, two = steps(first, "one"), steps(second, "two")
+    next(one), next(two), one.close(), next(two), two.close()
+    first(Tensor([1.0])), second(Tensor([1.0]))
+    assert told == ["one", "two", "two"]
+
+
+def test_watch_may_call_the_layer_itself():
+    """As to see what it would have made of another input."""
+    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    seen = []
+    with nn.watch(net, before=lambda path, layer, x: seen.append((path, layer(-x).item()))):
+        net(Tensor([-1.0]))
+    assert [path for path, _ in seen] == ["", "modules.0", "modules.1"]
+    assert seen[1][1] == 1
+
+
+def test_watch_sees_its_own_net_and_thread_only():
+    net, other, told = nn.ReLU(), nn.ReLU(), []
+    with nn.watch(net, after=lambda *seen: told.append(threading.get_ident())):
+        other(Tensor([1.0]))
+        thread = threading.Thread(target=net, args=(Tensor([1.0]),))
+        thread.start()
+        thread.join()
+        assert not told
+        net(Tensor([1.0]))
+    assert told == [threading.get_ident()]
+
+
+def test_watched_modules_take_several_inputs_and_options():
+    class Scaled(nn.Module):
+        def forward(self, x, y, *, by=1):
+            return (x + y) * by
+
+    net = Scaled()
+    with nn.watch(net, before=lambda path, layer, x: x + 1):
+        assert net(Tensor([1.0]), Tensor([2.0]), by=3).item() == 12
+    assert net(Tensor([1.0]), Tensor([2.0]), by=3).item() == 9
 
 
 # Saving and moving

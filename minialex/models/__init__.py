@@ -2,5 +2,6 @@
 
 from .alexnet import AlexNet
 from .lenet import LeNet5
+from .table import MODELS, ModelInfo, build, model_info
 
-__all__ = ["AlexNet", "LeNet5"]
+__all__ = ["MODELS", "AlexNet", "LeNet5", "ModelInfo", "build", "model_info"]

@@ -162,13 +162,22 @@ class AlexNet(nn.Module):
         self.fc8 = nn.Linear(2 * units, classes, **_start(init, "fc8"), rng=rng, device=devices[0])
 
     def forward(self, images: np.ndarray | Tensor) -> Tensor:
+        xa, xb = self.convolve(images)
+        xa, xb = exchange(xa, xb, "into fc6")  # two times (N, 6, 6, 256)
+        return self.classify(xa, xb)
+
+    def convolve(self, images: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
+        """Images -> pool5 of each column, two times (N, 6, 6, 128): all convolutions."""
         a, b = self.columns
         xa, xb = self.see(self._from_host(images, a.device), self._from_host(images, b.device))
         xa, xb = exchange(xa, xb, "into conv3")  # two times (N, 13, 13, 256)
-        xa, xb = a.combine(xa), b.combine(xb)
-        xa, xb = exchange(xa, xb, "into fc6")  # (N, 6, 6, 256)
+        return a.combine(xa), b.combine(xb)
+
+    def classify(self, xa: Tensor, xb: Tensor) -> Tensor:
+        """All pool5 maps, once on each device, (N, 6, 6, 256) -> scores (N, classes)."""
+        a, b = self.columns
         xa, xb = a.judge(xa, a.fc6, a.drop6), b.judge(xb, b.fc6, b.drop6)
-        xa, xb = exchange(xa, xb, "into fc7")  # (N, 4096)
+        xa, xb = exchange(xa, xb, "into fc7")  # two times (N, 4096)
         xa, xb = a.judge(xa, a.fc7, a.drop7), b.judge(xb, b.fc7, b.drop7)
         xb = ops.transfer(xb, a.device, label="into fc8")
         return self.fc8(ops.concat(xa, xb))  # (N, 4096) -> (N, classes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,15 @@ class Parameter(Tensor):
     def __init__(self, array: Any, device: str | Device | None = None, name: str = "") -> None:
         super().__init__(array, device, requires_grad=True)
         self.name = name
+
+
+class _Watches(threading.local):
+    """What `nn.watch` has put around the layers that this thread calls, the innermost first."""
+
+    active: tuple[Callable, ...] = ()
+
+
+watches = _Watches()
 
 
 class _Finished(type):
@@ -49,8 +59,11 @@ class Module(metaclass=_Finished):
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define it")
 
-    def __call__(self, *inputs: Any) -> Any:
-        return self.forward(*inputs)
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        forward = self.forward
+        for around in watches.active:
+            forward = around(self, forward)
+        return forward(*inputs, **options)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._finished and name not in dir(self):

@@ -1,0 +1,44 @@
+"""The one way to look at what layers do while a network runs, and to step in between them."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .module import Module, watches
+
+__all__ = ["watch"]
+
+
+@contextlib.contextmanager
+def watch(net: Module, before: Callable | None = None,
+          after: Callable | None = None) -> Iterator[None]:
+    """`with watch(net, after=look): net(x)` calls look(path, layer, y) after every layer.
+
+    before(path, layer, x): told the first input of each module of `net` that is called;
+    after(path, layer, y): told its output. Either may return a tensor to be used in place of what
+    it saw; None changes nothing. What they call themselves is not watched.
+    path: as in `named_modules`, "" for `net` itself; for a module in two places, the first.
+    Only calls in this thread are watched. Watches can be nested: the outer one is told first
+    before a layer, and last after it.
+    """
+    paths = {id(layer): path for path, layer in reversed([*net.named_modules()])}
+
+    def tell(watcher: Callable | None, layer: Module, x: Any) -> Any:
+        others, watches.active = watches.active, ()
+        try:
+            given = watcher(paths[id(layer)], layer, x) if watcher else None
+        finally:
+            watches.active = others
+        return x if given is None else given
+
+    def around(layer: Module, forward: Callable) -> Callable:
+        def watched(x: Any, *inputs: Any, **options: Any) -> Any:
+            return tell(after, layer, forward(tell(before, layer, x), *inputs, **options))
+
+        return watched if id(layer) in paths else forward
+
+    watches.active = (around, *watches.active)
+    try:
+        yield
+    finally:  # not simply as before: generators may end their watches in another order
+        watches.active = tuple(other for other in watches.active if other is not around)
