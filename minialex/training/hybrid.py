@@ -134,7 +134,7 @@ class Hybrid(DataParallel):
     def _see(self, images: np.ndarray) -> Tensor:
         """The first half of `AlexNet.forward`, both columns side by side on the first device."""
         a, b = self.net.columns
-        xa, xb = self.net.see(Tensor(images, a.device), Tensor(images, b.device))
+        xa, xb = (column.see(Tensor(images, column.device)) for column in (a, b))
         xa, xb = exchange(xa, xb, "into conv3")
         xa, xb = a.combine(xa), b.combine(xb)
         return ops.concat(xa, ops.transfer(xb, a.device, label="into fc6"))

@@ -45,6 +45,12 @@ class OnnxFile:
             raise self.refusal(f"opset {opset} came; need {OPSETS[0]} to {OPSETS[-1]}; convert it "
                                "with onnx.version_converter")
         numbered = list(enumerate(graph.node, 1))
+        names = [part.name for part in (*graph.input, *graph.output, *graph.initializer)]
+        for node in graph.node:
+            names += [node.op_type, node.domain, *node.input, *node.output]
+            names += [attribute.name for attribute in node.attribute]
+        if not all(isinstance(name, str) for name in names):  # bytes: not UTF-8
+            raise self.refusal("damaged: a name in it is no text; get it again")
         for number, node in numbered:
             if not node.output:
                 raise self.refusal(f"node {number} has no result; get the file again")
@@ -52,8 +58,9 @@ class OnnxFile:
                 raise self.refusal("its weights are rounded to integers (quantized); need the file "
                                    "with float32 weights", number, node)
             if node.domain not in ("", "ai.onnx") or model.functions:
-                raise self.refusal(f"operations of its own came ({node.domain or 'functions'}); "
-                                   "need ONNX's only", number, node)
+                raise self.refusal("operations of its own came, of "
+                                   f"{shown(node.domain or 'functions')}; need ONNX's only",
+                                   number, node)
         self.tensors = {tensor.name: tensor for tensor in graph.initializer}
         for _, node in numbered:
             if node.op_type == "Constant" and len(node.attribute) == len(node.output) == 1:
@@ -132,14 +139,14 @@ class OnnxFile:
                 raise self.refusal(f"{what} lies in {shown(name)}, which is missing; put it beside "
                                    "the file")
             if start < 0 or path.stat().st_size < start + size:
-                raise self.refusal(f"{what} is not whole in {shown(name)}; need {size:,} bytes from "
-                                   f"{start:,} on; get it again")
+                raise self.refusal(f"{what} is not whole in {shown(name)}; need {size:,} bytes "
+                                   f"from {start:,} on; get it again")
             with open(path, "rb") as file:
                 file.seek(start)
                 return file.read(size)
         except WeightsError:
             raise
-        except (OSError, ValueError) as error:  # ValueError: of a name or a number
+        except (OSError, TypeError, ValueError) as error:  # of a name or a number that is none
             raise self.refusal(f"{what} cannot be read from {shown(name)} ({error})") from None
 
 

@@ -34,10 +34,11 @@ class Pair(NamedTuple):
 
 def match(file: OnnxFile, needed: list[Node]) -> list[Pair]:
     """The nodes of the file with what each must be: the same operations, connected as needed."""
-    names, pairs, coming = {INPUT: file.input.name}, [], list(file.nodes)
+    names, pairs = {INPUT: file.input.name}, []
+    coming: list[tuple[int, Any]] = list(file.nodes)
     for want in needed:
-        number, node = coming[0] if coming else (0, None)
-        kind = "nothing more" if node is None else node.op_type
+        node: Any = coming[0][1] if coming else None
+        number, kind = (coming[0][0], node.op_type) if coming else (0, "nothing more")
         if kind != want.op and want.op in OPTIONAL:
             names[want.outputs[0]] = names[want.inputs[0]]
             continue
@@ -105,16 +106,18 @@ def _rounds_nothing(met: dict[str, Any], needed: dict[str, Any], side: int) -> b
     the padding that pool5 has in the zoo's file.
     """
     pads, stride, over = met["pads"], needed["strides"][0], side - needed["kernel_shape"][0]
-    if not isinstance(pads, list) or len(pads) != 4 or pads[:2] != [0, 0] or min(pads) < 0:
+    if not isinstance(pads, list) or len(pads) != 4 or pads[:2] != [0, 0] or min(pads) < 0 \
+            or met["ceil_mode"] not in (0, 1):
         return False
-    ends = {(over + end + (stride - 1 if met["ceil_mode"] else 0)) // stride for end in pads[2:]}
+    ends = {(over + end + met["ceil_mode"] * (stride - 1)) // stride for end in pads[2:]}
     return ends == {over // stride}
 
 
 def _check_reshape(file: OnnxFile, number: int, node: Any, after: Pair) -> None:
-    """In place of Flatten: what comes out must be (N, all the rest), as the next layer takes it."""
+    """In place of Flatten: what comes out must be (N, all the rest), for the layer after it."""
     sizes = file.array(node.input[1] if len(node.input) == 2 else "", (2,), "shape", "INT64")
-    taken = file.shape(after.node.input[1], after.want.weights[0])[0 if is_turned(after.node) else -1]
+    matrix = file.shape(after.node.input[1], after.want.weights[0])
+    taken = matrix[0 if is_turned(after.node) else -1]
     if sizes[1] not in (-1, taken):
         raise file.refusal(f"its new shape is {sizes.tolist()}; need [N, {taken}]", number, node)
 
