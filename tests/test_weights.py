@@ -362,6 +362,10 @@ def wrong_length(model):
     next(t for t in model.graph.initializer if t.name == "fc7_w_0").raw_data = b"1234"
 
 
+def unknown_type(model):
+    next(t for t in model.graph.initializer if t.name == "fc7_w_0").data_type = 99
+
+
 def three_gigabytes(model):
     """Numbers that are claimed and not there."""
     tensor = next(t for t in model.graph.initializer if t.name == "fc8_w_0")
@@ -451,6 +455,7 @@ REFUSED = [
     (store("conv1_b_0", lambda b: np.float32(not_a_number(b))), r"conv1.bias holds .*not finite"),
     (lambda model: model.graph.initializer.remove(model.graph.initializer[4]),
      r"2 inputs and|conv3.weight .*computed or missing"),
+    (unknown_type, r"fc7.weight is of an unknown type \(512, 512\); need FLOAT"),
     (wrong_length, r"fc7.weight has 4 bytes; need 1,048,576"),
     (three_gigabytes, r"fc8.bias is|fc8.weight has 0 bytes|fc8.* is FLOAT"),
 ]

@@ -108,7 +108,8 @@ class OnnxFile:
               kind: str = "FLOAT") -> np.ndarray:
         """The numbers stored as `name`: finite, of this shape and kind."""
         met, tensor = self.shape(name, what), self.tensors[name]
-        met_kind = tensor.data_type and self.onnx.TensorProto.DataType.Name(tensor.data_type)
+        kinds = {code: kind for kind, code in self.onnx.TensorProto.DataType.items()}
+        met_kind = kinds.get(tensor.data_type, "of an unknown type")
         if (met_kind, met) != (kind, shape):
             raise self.refusal(f"{what} is {met_kind} {met}; need {kind} {shape}")
         number, numbers = (("<f4", tensor.float_data) if kind == "FLOAT" else
