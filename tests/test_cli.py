@@ -781,7 +781,7 @@ def test_prepared_folder_of_the_wrong_size(packed):
 def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     begun = shutil.copytree(packed[32], tmp_path / "begun")
     (begun / "manifest.csv").unlink()
-    with pytest.raises(ValueError, match="begun: is no prepared set, or not finished; run "):
+    with pytest.raises(ValueError, match="begun: is no prepared set, or not finished; prepare "):
         load_data(str(begun), "alexnet-small")
 
 
@@ -791,7 +791,7 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
 @pytest.mark.parametrize(("options", "parts"), [
     (["--data", "fashion-mnits"], ["--data fashion-mnits: no data set of minialex, and no folder; "
                                    "use one of fashion-mnist, ", "cifar10, ", ", or a folder of "]),
-    (["--data", ROOT / "tests"], [ROOT / "tests", ": there is no folder train; pictures must lie"]),
+    (["--data", ROOT / "tests"], ["--data ", ROOT / "tests", ": there is no folder train; "]),
     (["--devices", "tpu:0"], ["unknown device 'tpu:0'; use 'cpu:0', "]),
     (["--devices", "cpu:99"], ["device 'cpu:99' does not exist"]),
     (["--devices", "cpu:0,cpu:1,cpu:2"], ["--devices cpu:0,cpu:1,cpu:2: ", "one or two devices"]),
@@ -812,7 +812,7 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
      ["--data mnist: this set is not here yet; bring it with: minialex data get mnist --data-dir ."]
      ),
     (["--data", "fashion-mnist-full", "--data-dir", "."],
-     ["--data fashion-mnist-full: this set is not here", "minialex data get fashion-mnist --data"]),
+     ["--data fashion-mnist-full: this set is not here", "data get fashion-mnist-full --data"]),
     (["--data", "imagenet", "--data-dir", "."], ["--data imagenet: ", " data get imagenet --da"]),
     (["--width", 0], ["--width 0.0: give a share of the paper's kernels, more than 0 and at "]),
     (["--width", "inf"], ["--width inf: give a share"]),

@@ -256,9 +256,8 @@ def data_folder(monkeypatch, tmp_path):
     """A copy of the embedded data set, in place of it."""
     folder = tmp_path / "fashion-mnist"
     shutil.copytree(ROOT / "data" / "fashion-mnist", folder)
-    module = sys.modules[datasets.fashion_mnist.__module__]
-    monkeypatch.setattr(module, "_FOLDERS", (folder,))
-    monkeypatch.setattr(doctor, "fashion_mnist", datasets.fashion_mnist)
+    monkeypatch.setattr(doctor, "fashion_mnist",
+                        lambda split: datasets.fashion_mnist(split, folder))
     return folder
 
 
@@ -271,7 +270,7 @@ def test_data_that_cannot_be_read(data_folder, examine):
 
 def test_data_that_is_missing(data_folder, examine):
     shutil.rmtree(data_folder)
-    found = one(examine(), "data", f"no folder {data_folder}")
+    found = one(examine(), "data", f"{data_folder}: no such folder")
     assert not found.ok and "git checkout data" in found.remedy
 
 

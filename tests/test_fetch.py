@@ -30,10 +30,13 @@ from misbehaving_server import serve
 from test_unpack import make_tar, tree
 
 from minialex import datasets
-from minialex.datasets import DataError, data_folder, fetch, find_set, get_set
-from minialex.datasets import catalogue as catalogue_module
-from minialex.datasets.catalogue import CATALOGUE, Download, look_up
-from minialex.datasets.fetch import content_digest
+from minialex.datasets import DataError, data_folder, find_set, get_set
+from minialex.datasets import sets as catalogue_module
+from minialex.datasets.download import fetch
+from minialex.datasets.download.fetch import content_digest
+from minialex.datasets.sets import SETS as CATALOGUE
+from minialex.datasets.sets import look_up
+from minialex.datasets.sets.facts import Download
 from minialex.errors import FileError, MinialexError
 from minialex.files import locked
 from minialex.tools import cli
@@ -43,7 +46,7 @@ pytestmark = pytest.mark.ch10
 
 FILE = bytes(range(256)) * 1000  # larger than what is read at a time
 TIMEOUT = 0.3
-GETTABLE = [name for name in CATALOGUE if name != "imagenet"]
+GETTABLE = [name for name in CATALOGUE if name not in ("imagenet", "fashion-mnist")]
 
 
 @pytest.fixture(autouse=True)
@@ -87,11 +90,11 @@ def fails(*parts):
 
 
 def test_sets_of_the_catalogue():
-    assert list(CATALOGUE) == ["fashion-mnist", "mnist", "cifar10", "clothing", "imagenette",
-                               "imagenet"]
+    assert list(CATALOGUE) == ["fashion-mnist", "fashion-mnist-full", "mnist", "cifar10",
+                               "clothing", "imagenette", "imagenet"]
     assert all(look_up(name).name == name for name in CATALOGUE)
     folders = [known.folder for known in CATALOGUE.values()]
-    assert len(set(folders)) == len(folders) and "fashion-mnist" not in folders
+    assert len(set(folders)) == len(folders)
 
 
 @pytest.mark.parametrize("known", CATALOGUE.values(), ids=list(CATALOGUE))
@@ -112,7 +115,7 @@ def test_entry_is_complete_and_consistent(known):
         assert all(len(set(file.addresses)) >= 2 for file in known.downloads), "and a mirror"
         assert all(address.startswith(("https://", "http://fashion-mnist.s3-website"))
                    for file in known.downloads for address in file.addresses)
-    if not known.root:
+    if not known.root and not known.embedded:
         assert known.name == "imagenet" or known.holds == tuple(f.name for f in known.downloads)
     if "train" in known.holds:
         assert set(known.holds) == known.images.keys()
@@ -121,8 +124,8 @@ def test_entry_is_complete_and_consistent(known):
 
 def test_figures_that_everybody_knows():
     total = {name: sum(known.images.values()) for name, known in CATALOGUE.items()}
-    assert total == {"fashion-mnist": 70_000, "mnist": 70_000, "cifar10": 60_000,
-                     "clothing": 3_781, "imagenette": 13_394, "imagenet": 1_331_167}
+    assert total == {"fashion-mnist": 12_000, "fashion-mnist-full": 70_000, "mnist": 70_000,
+                     "cifar10": 60_000, "clothing": 3_781, "imagenette": 13_394, "imagenet": 1_331_167}
     assert look_up("mnist").size == 9_912_422 + 28_881 + 1_648_877 + 4_542
     assert look_up("clothing").size is None
 
@@ -268,7 +271,7 @@ def test_full_disk(server, tmp_path, monkeypatch, moment):
     else:
         monkeypatch.setattr(os, "fsync", Mock(side_effect=full))
     with fails(tmp_path / "f.bin", "cannot be written (No space left on device); make room, or "
-               "choose another folder with --data-dir, then run the same command again"):
+               "choose another folder, then run the same command again"):
         fetch.fetch(download(server, "good", "good"), tmp_path)
     assert not list(tmp_path.iterdir())
     assert server.asked == ["good"], "a mirror does not help here"
@@ -338,6 +341,8 @@ def test_set_is_looked_for_in_order(place):
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_incomplete_set_is_none(place, name):
+    if look_up(name).embedded:
+        return
     folder = fill(place / "data", name)
     assert find_set(name) is not None
     (folder / look_up(name).holds[-1]).rmdir()
@@ -346,8 +351,8 @@ def test_incomplete_set_is_none(place, name):
 
 @pytest.mark.parametrize("function", [find_set, get_set, look_up])
 def test_unknown_set(place, function):
-    with fails("data set 'mnits' came; need one of fashion-mnist, mnist, cifar10, clothing, "
-               "imagenette, imagenet; correct the name"):
+    with fails("data set 'mnits' came; need one of fashion-mnist, fashion-mnist-full, mnist, "
+               "cifar10, clothing, imagenette, imagenet; correct the name"):
         function("mnits")
 
 
@@ -355,7 +360,8 @@ def test_embedded_subset_is_not_the_full_set(place):
     """Both in the data folder of a clone: they must not get into each other's way."""
     root = Path(__file__).resolve().parents[1]
     assert (root / "data" / "fashion-mnist" / "train-images-idx3-ubyte.gz").exists()
-    assert find_set("fashion-mnist", root / "data") != root / "data" / "fashion-mnist"
+    assert find_set("fashion-mnist") == get_set("fashion-mnist", place)
+    assert find_set("fashion-mnist-full", root / "data") != root / "data" / "fashion-mnist"
 
 
 # Whole sets, small
@@ -410,15 +416,15 @@ def small(place, monkeypatch):
                 small[name] = dataclasses.replace(CATALOGUE[name], downloads=tuple(files))
             small["clothing"] = dataclasses.replace(
                 small["clothing"], content=hashlib.sha256(listed.encode()).hexdigest())
-            known = small | {"imagenet": CATALOGUE["imagenet"]}
-            monkeypatch.setattr(catalogue_module, "CATALOGUE", known)
-            monkeypatch.setattr(data_module, "CATALOGUE", known)
+            known = {**CATALOGUE, **small}
+            monkeypatch.setattr(catalogue_module, "SETS", known)
+            monkeypatch.setattr(data_module, "SETS", known)
 
         sets("good")
         yield SimpleNamespace(server=server, contents=contents, sets=sets, theirs=theirs)
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist-full"])
 def test_get_loose_files(small, place, name):
     folder = get_set(name)
     assert folder == place.parent / "cache" / look_up(name).folder == find_set(name)
@@ -562,7 +568,7 @@ def test_full_disk_while_unpacking(small, place, monkeypatch, name):
         patch.setattr("shutil.copyfileobj", Mock(side_effect=OSError(
             errno.ENOSPC, os.strerror(errno.ENOSPC))))
         with fails(place / name, "cannot be written (No space left on device); make room, or "
-                   "choose another folder with --data-dir, then run the same command again"):
+                   "choose another folder, then run the same command again"):
             get_set(name, place)
     assert [path.name for path in place.iterdir()] == [archive]
     assert get_set(name, place) == place / name
@@ -572,8 +578,7 @@ def test_full_disk_while_unpacking(small, place, monkeypatch, name):
 def test_imagenet_is_fetched_by_hand(place):
     with fails("imagenet: is only for who has agreed to its terms; sign up at "
                "https://image-net.org/", "ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar, "
-               f"ILSVRC2012_devkit_t12.tar.gz by hand into {place / 'imagenet'}, then run: "
-               f"minialex data prepare {place / 'imagenet'}"):
+               f"ILSVRC2012_devkit_t12.tar.gz into {place / 'imagenet'}; then prepare that folder"):
         get_set("imagenet", place)
 
 
@@ -625,8 +630,8 @@ def test_one_process_at_a_time(small, place):
 
 def test_lock_that_cannot_be_written(small, place):
     (place / "file").write_text("")
-    with fails(place / "file", "cannot be written (", "); make room, or choose another folder with "
-               "--data-dir, then run the same command again"):
+    with fails(place / "file", "cannot be written (", "); make room, or choose another folder, "
+               "then run the same command again"):
         get_set("cifar10", place / "file")
 
 
@@ -676,14 +681,14 @@ def test_list_shows_what_is_here(small, minialex, place):
     result = minialex("data", "list")
     assert result.code == 0 and result.err == ""
     assert where(result.out) == {"fashion-mnist": "embedded"} | dict.fromkeys(
-        ["mnist", "cifar10", "clothing", "imagenette", "imagenet"], "-")
+        ["fashion-mnist-full", "mnist", "cifar10", "clothing", "imagenette", "imagenet"], "-")
     get_set("mnist")
     (place / "data").mkdir()
     get_set("clothing")
-    get_set("fashion-mnist")
+    get_set("fashion-mnist-full")
     assert where(minialex("data", "list").out) == {
-        "fashion-mnist": "./data", "mnist": "cache", "cifar10": "-", "clothing": "./data",
-        "imagenette": "-", "imagenet": "-"}
+        "fashion-mnist": "embedded", "fashion-mnist-full": "./data", "mnist": "cache",
+        "cifar10": "-", "clothing": "./data", "imagenette": "-", "imagenet": "-"}
     fill(place / "mine", "imagenet")
     result = minialex("data", "list", "--data-dir", "mine")
     assert where(result.out)["imagenet"] == "--data-dir" and where(result.out)["mnist"] == "-"
@@ -748,11 +753,12 @@ def test_ctrl_c_on_the_command(server, tmp_path):
     """In a process of its own, while the server says nothing more."""
     code = textwrap.dedent(f"""\
         import dataclasses, sys
-        from minialex.datasets import catalogue
+        from minialex.datasets import sets
+        from minialex.datasets.sets.facts import Download
         from minialex.tools import cli
-        file = catalogue.Download("f.bin", ({server.address("stall", "f.bin")!r},), None, "md5:0")
-        known = dataclasses.replace(catalogue.CATALOGUE["imagenette"], downloads=(file,))
-        catalogue.CATALOGUE = {{"imagenette": known}}
+        file = Download("f.bin", ({server.address("stall", "f.bin")!r},), None, "md5:0")
+        known = dataclasses.replace(sets.SETS["imagenette"], downloads=(file,))
+        sets.SETS = {{"imagenette": known}}
         sys.exit(cli.main(["data", "get", "imagenette", "--data-dir", "sets"]))
         """)
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, text=True,

@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from minialex.datasets import DataError
-from minialex.datasets.unpack import unpack
+from minialex.datasets.download.unpack import unpack
 
 pytestmark = pytest.mark.ch10
 

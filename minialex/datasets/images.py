@@ -45,6 +45,7 @@ class ImageSet:
     labels: (N,) int64; classes: their names; shape: (H, W, C) of every image;
     read(indices): (n,) integers -> uint8 (n, H, W, C); several threads may call it at once.
     statistics: where they were measured before.
+    mirrored: whether an image and its mirror image show the same thing, unlike those of letters.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ImageSet:
     shape: tuple[int, int, int]
     read: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
     statistics: Statistics | None = None
+    mirrored: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -9,28 +9,29 @@ import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
-from ..datasets import data_folder, find_set, get_set
-from ..datasets.catalogue import CATALOGUE, PublicSet, look_up
+from ..datasets import SETS, data_folder, find_set, get_set
+from ..datasets.sets import look_up
+from ..datasets.sets.facts import PublicSet
 
 __all__ = ["data_get", "data_list"]
 
 _NOTES = """
 400+: of the shorter side. ImageNet's: for research and teaching, not for trade.
-embedded: 12,000 of the images come with minialex and need no download."""
-_ROW = "{:13}  {:>9}  {:>7}  {:6}  {:>8}  {:12}  {}"
+embedded: comes with minialex and needs no download."""
+_ROW = "{:18}  {:>9}  {:>7}  {:6}  {:>8}  {:12}  {}"
 
 
 def data_list(options: argparse.Namespace) -> int:
     """Print the catalogue, and where each set lies."""
-    found = {name: find_set(name, options.data_dir) for name in CATALOGUE}
+    found = {name: find_set(name, options.data_dir) for name in SETS}
     place = data_folder(options.data_dir)
     if options.json:
         print(json.dumps({"data_folder": str(place.absolute()),
-                          "sets": [_as_json(CATALOGUE[name], found[name]) for name in CATALOGUE]},
+                          "sets": [_as_json(SETS[name], found[name]) for name in SETS]},
                          indent=2))
         return 0
     print(_ROW.format("name", "images", "classes", "pixels", "download", "licence", "where"))
-    for name, known in CATALOGUE.items():
+    for name, known in SETS.items():
         print(_ROW.format(name, f"{sum(known.images.values()):,}", f"{known.classes:,}",
                           known.pixels, _download(known), known.licence,
                           _where(name, found[name], options.data_dir)).rstrip())
@@ -61,6 +62,8 @@ def _say(line: str) -> None:
 
 def _download(known: PublicSet) -> str:
     """The size of what is fetched, in decimal megabytes as browsers count them."""
+    if known.embedded:
+        return "-"
     if not known.downloads[0].addresses:
         return "by hand"
     return "-" if known.size is None else f"{known.size / 1e6:.1f} MB"
@@ -68,7 +71,9 @@ def _download(known: PublicSet) -> str:
 
 def _where(name: str, folder: Path | None, given: str | None) -> str:
     if folder is None:
-        return "embedded" if name == "fashion-mnist" else "-"
+        return "-"
+    if SETS[name].embedded:
+        return "embedded"
     if given is not None:
         return "--data-dir"
     return "./data" if folder.parent == Path("data") else "cache"
@@ -79,5 +84,7 @@ def _shown(place: Path) -> Path | str:
 
 
 def _as_json(known: PublicSet, folder: Path | None) -> dict[str, object]:
-    return {**asdict(known), "images": dict(known.images),
+    facts = asdict(known)
+    del facts["read"]
+    return {**facts, "images": dict(known.images),
             "folder": None if folder is None else str(folder.absolute())}

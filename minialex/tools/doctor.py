@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_info
 
 from .. import __version__, backend
 from ..backend import Device, DeviceError
-from ..datasets.fashion_mnist import _embedded, fashion_mnist
+from ..datasets import fashion_mnist, find_set
 from .selfcheck import Finding, check_ops, check_training, check_transfer
 from .setup import choose_devices
 
@@ -194,7 +194,8 @@ def _cuda() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     try:
         train, test = (len(fashion_mnist(split)[0]) for split in ("train", "test"))
-        yield Finding("data", f"{_embedded()}: {train:,} training and {test:,} test images")
+        yield Finding("data", f"{find_set('fashion-mnist')}: {train:,} training and {test:,} test "
+                              "images")
     except ValueError as error:
         text, _, remedy = str(error).rpartition("; ")
         yield Finding("data", text, False,

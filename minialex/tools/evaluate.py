@@ -17,13 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import backend
-from ..datasets import ImageSet, batches
+from ..datasets import Data, ImageSet, batches
 from ..errors import FileError, InputError
 from ..training import Classifier, Evaluation, evaluate
 from ..training.evaluate import has_top5
 from . import plots
 from .run import write
-from .setup import Data, choose_devices, data_of_run, load_data
+from .setup import choose_devices, data_of_run, load_data
 from .text import columns, cut, say
 
 __all__ = ["evaluate_run"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import backend
 from ..datasets import DataError
-from ..datasets.image_folder import SUFFIXES
+from ..datasets.formats.picture import SUFFIXES
 from ..errors import InputError
 from ..training import Classifier
 from .setup import choose_devices

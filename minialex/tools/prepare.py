@@ -13,10 +13,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .. import backend
-from ..datasets.imagenet import imagenet_source, is_imagenet
-from ..datasets.pack import Shard, begun, finish, missing, pack, plan
-from ..datasets.prepared import is_prepared
-from ..datasets.source import Source, folder_source
+from ..datasets import is_prepared
+from ..datasets.sets.folder import folder_source
+from ..datasets.sets.imagenet import imagenet_source, is_imagenet
+from ..datasets.sets.source import Source
+from ..datasets.shards.write import Shard, begun, finish, missing, pack, plan
 from ..errors import InputError
 
 __all__ = ["data_prepare"]
@@ -46,6 +47,8 @@ def data_prepare(options: argparse.Namespace) -> int:
         counts = ", ".join(f"{len(files):,} {split}" for split, files in source.splits.items())
         for line in (f"{counts} files in {len(source.classes):,} classes", *source.remarks):
             print(f"          {line}")
+        if len(source.splits) == 1 and options.split is None and not (root / "train").is_dir():
+            print("          to set some aside, give --split 80,10,10")
         print(f"into      {folder}")
         with begun(folder, source, options.side, options.quality), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # files that cannot be used are listed in the end

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .. import backend, nn, ops, optim
-from ..datasets import Batch, ColourNoise, ImageSet, Preparation, batches
+from ..datasets import Batch, ColourNoise, Data, ImageSet, Preparation, batches
 from ..errors import FileError, InputError
 from ..tensor import no_grad
 from ..training import (
@@ -43,7 +43,6 @@ from ..training.evaluate import has_top5
 from ..training.loop import first_bad_layer
 from ..training.parallel import Alone
 from . import plots
-from .setup import Data
 
 __all__ = ["LOG", "Run", "write"]
 

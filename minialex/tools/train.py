@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__, backend, nn
-from ..datasets import ImageSet
+from ..datasets import Data, ImageSet
 from ..errors import FileError, InputError
 from ..files import LOCK, locked
 from ..training import Recipe, change, explain, suggest
@@ -25,7 +25,7 @@ from ..training.distributed import Communicator, connect, started_by_mpi
 from ..training.hybrid import Hybrid
 from ..training.parallel import Alone, DataParallel
 from .run import Run, write
-from .setup import MODELS, Data, build, choose_devices, data_of_run, load_data
+from .setup import MODELS, build, choose_devices, data_of_run, load_data
 
 __all__ = ["train"]
 

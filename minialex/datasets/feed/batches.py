@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .augment import TEN, Preparation, Views
-from .images import ImageSet
+from ...errors import InputError
+from ..images import ImageSet
+from .threads import pool
+from .views import TEN, Preparation, Views
 
 __all__ = ["Batch", "batches"]
 
@@ -55,7 +56,7 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
             return preparation.ten_views(n, data.shape)
         return preparation.central_views(n, data.shape)
 
-    def start(pool: ThreadPoolExecutor, number: int) -> tuple[Batch, list[Future]]:
+    def start(workers: ThreadPoolExecutor, number: int) -> tuple[Batch, list[Future]]:
         """The batch, and the tasks that fill it."""
         chosen = order[number * batch : (number + 1) * batch]
         labels, rows = data.labels[chosen], range(len(chosen))[rows_of(len(chosen))]
@@ -68,7 +69,7 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
             images = data.read(chosen[first : first + CHUNK])
             preparation.apply(images, views.rows(mine), pixels[mine])
 
-        tasks = [pool.submit(fill, i) for i in range(0, len(chosen), CHUNK)]
+        tasks = [workers.submit(fill, i) for i in range(0, len(chosen), CHUNK)]
         return Batch(pixels, labels), tasks
 
     return _one_ahead(start, range(first, -(-n // batch)), threads)
@@ -107,9 +108,8 @@ def _empty(shape: tuple[int, ...], free: list[memoryview]) -> NDArray[np.float32
 def _one_ahead(start: Callable[[ThreadPoolExecutor, int], tuple[Batch, list[Future]]],
                numbers: range, threads: int) -> Iterator[Batch]:
     """Start each batch while the caller works on the one before."""
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="minialex-loader")
-    try:
-        started = (start(pool, number) for number in numbers)
+    with pool(threads, "minialex-loader") as workers:  # the caller may stop early
+        started = (start(workers, number) for number in numbers)
         coming = next(started, None)
         while coming is not None:
             batch, tasks = coming
@@ -117,5 +117,3 @@ def _one_ahead(start: Callable[[ThreadPoolExecutor, int], tuple[Batch, list[Futu
             for task in tasks:
                 task.result()
             yield batch
-    finally:  # the caller may stop early: finish what was begun, and begin nothing more
-        pool.shutdown(cancel_futures=True)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .images import Statistics
+from ...errors import InputError
+from ..images import Statistics
 
 __all__ = ["ColourNoise", "Preparation", "Views"]
 

@@ -18,16 +18,36 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import IO
 
-from ..errors import InputError
-from .errors import DataError
-from .source import File, Source, class_files, class_folders, listed, printable, unreadable
+from ...errors import InputError
+from ..errors import DataError
+from .facts import Download, PublicSet
+from .folder import class_files, class_folders, listed
+from .source import File, Source, printable, unreadable
 
-__all__ = ["class_names", "imagenet_source", "is_imagenet", "validation_classes", "wnids"]
+__all__ = ["IMAGENET", "class_names", "imagenet_source", "is_imagenet", "validation_classes",
+           "wnids"]
 
 TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
 _KIT, TRUTH = "ILSVRC2012_devkit_t12", "ILSVRC2012_validation_ground_truth.txt"
 DEVKIT, KAGGLE = f"{_KIT}.tar.gz", "LOC_val_solution.csv"
 _PATTERN = f"ILSVRC2012_val_{8 * '[0-9]'}.JPEG"
+
+# Its owners give it to whoever agrees to their terms, so there are no addresses.
+IMAGENET = PublicSet(
+    name="imagenet", images={"train": 1_281_167, "val": 50_000}, classes=1_000, pixels="any",
+    licence="ImageNet's",  # for research and teaching, without commercial use
+    citation="O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, "
+             "International Journal of Computer Vision 115, 2015, arXiv:1409.0575",
+    home="https://image-net.org/challenges/LSVRC/2012/",
+    folder="imagenet", holds=("train", "val"),
+    downloads=(
+        Download(TRAIN, (), 147_897_477_120,
+                 "md5:1d675b47d978889d74fa0da5fadfb00e"),
+        Download(VAL, (), 6_744_924_160,
+                 "md5:29b22e2961454d5413ddabcf34fc5622"),
+        # Names the classes of the validation images.
+        Download(DEVKIT, (), None,
+                 "md5:fa75699e90414af021442c21a62c3abf")))
 
 
 @cache

@@ -22,23 +22,24 @@ import io
 import json
 import re
 import zipfile
-from collections import Counter, deque
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, TypeVar
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import LOCK, locked, replacing
-from .errors import DataError
-from .imagenet import class_names
-from .images import Statistics
-from .picture import PictureError, as_jpeg, to_square
-from .prepared import ABOUT, MANIFEST, about
-from .source import File, Source, content
+from ...files import LOCK, locked, replacing
+from ..errors import DataError
+from ..feed.threads import in_order, pool
+from ..formats.picture import MOST_BYTES, PictureError, as_jpeg, to_square
+from ..images import Statistics
+from ..sets.imagenet import class_names
+from ..sets.source import File, Source, content
+from .read import ABOUT, MANIFEST, about
 
 __all__ = ["Report", "Shard", "begun", "finish", "missing", "pack", "plan"]
 
@@ -47,8 +48,7 @@ IN_SHARD = 1024
 _OF_SHARD = ("member", "label", "source", "sha256", "skipped")
 _OF_MANIFEST = ("split", "shard", "member", "label", "class", "source", "offset", "bytes", "sha256")
 _OF_SKIPPED = ("split", "shard", "source", "reason")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_THREADS = "minialex-prepare"
 
 
 class Shard(NamedTuple):
@@ -82,11 +82,11 @@ def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[Non
         inside = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror}); "
-                        "choose another --out") from None
-    # A run that was killed at once has left no more than these.
-    if ABOUT not in inside and inside - {LOCK, f"{ABOUT}.part"}:
-        raise DataError(f"{folder}: is not empty, and no prepared set; choose another --out")
-    with locked(folder / LOCK, "choose another --out"):
+                        "choose another folder") from None
+    # A run that was killed at once has left no more than its lock, and the beginning of a file.
+    if ABOUT not in inside and any(name != LOCK and not name.endswith(".part") for name in inside):
+        raise DataError(f"{folder}: is not empty, and no prepared set; choose another folder")
+    with locked(folder / LOCK, "choose another folder"):
         _claim(folder, {"format": 1, "side": side, "quality": quality, "source": source.digest()})
         yield
 
@@ -98,11 +98,11 @@ def _claim(folder: Path, wanted: dict[str, int | str]) -> None:
     found = about(folder)
     for name in ("side", "quality"):
         if found.get(name) != wanted[name]:
-            raise DataError(f"{folder}: was begun with --{name} {found.get(name)}, and now "
-                            f"{wanted[name]} came; keep to it, or choose another --out")
+            raise DataError(f"{folder}: was begun with {name} {found.get(name)}, and now "
+                            f"{wanted[name]} came; keep to it, or choose another folder")
     if found != wanted:
-        raise DataError(f"{folder}: was begun with other pictures, or with another --split, or "
-                        "the pictures have changed since; choose another --out")
+        raise DataError(f"{folder}: was begun with other pictures, or divided in other shares, or "
+                        "the pictures have changed since; choose another folder")
 
 
 def plan(source: Source) -> list[Shard]:
@@ -155,8 +155,8 @@ def pack(folder: Path, shards: Sequence[Shard], side: int, quality: int, threads
             return b"", str(error)
 
     files = (file for shard in shards for file in shard.files)
-    with _threads(threads) as pool:
-        converted = _in_order(pool, convert, files, 2 * IN_SHARD)
+    with pool(threads, _THREADS) as workers:
+        converted = in_order(workers, convert, files, 2 * IN_SHARD)
         for shard in shards:
             rows = []
             with (_replacing(folder / f"{shard.name}.zip") as whole,
@@ -174,7 +174,7 @@ def pack(folder: Path, shards: Sequence[Shard], side: int, quality: int, threads
 
 
 def _refused(name: str, reason: str) -> DataError:
-    return DataError(f"{name}: {reason}; repair or remove it, or leave out --strict")
+    return DataError(f"{name}: {reason}; repair or remove it, or let it be left out")
 
 
 def _store(packed: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -194,9 +194,9 @@ def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, thr
     report = Report(Counter(), [], [])
     seen: set[int] = set()  # labels of training images
     total, products = np.zeros((side, side, 3), np.int64), np.zeros((3, 3), np.int64)
-    with _replacing(folder / MANIFEST) as manifest, _threads(threads) as pool:
+    with _replacing(folder / MANIFEST) as manifest, pool(threads, _THREADS) as workers:
         manifest.write(_table(_OF_MANIFEST))
-        inspected = _in_order(pool, lambda shard: _inspect(folder, shard, source.classes, side),
+        inspected = in_order(workers, lambda shard: _inspect(folder, shard, source.classes, side),
                               shards, threads)
         for shard, found in zip(shards, inspected, strict=True):
             if strict and found.skipped:
@@ -240,27 +240,35 @@ def _inspect(folder: Path, shard: Shard, classes: Sequence[str], side: int) -> _
     total, products = np.zeros((side, side, 3), np.int64), np.zeros((3, 3), np.int64)
     try:
         with zipfile.ZipFile(path) as packed:
-            rows = io.StringIO(packed.read(f"{shard.name}.csv").decode())
-            for row in csv.DictReader(rows):
+            rows = _member(packed, f"{shard.name}.csv")[1].decode()
+            for row in csv.DictReader(io.StringIO(rows)):
                 if row["skipped"]:
                     skipped.append((shard.split, shard.name, row["source"], row["skipped"]))
                     continue
-                info = packed.getinfo(row["member"])
+                info, jpeg = _member(packed, row["member"])
                 offset = info.header_offset + 30 + len(info.filename.encode())  # of the JPEG
                 images.append((shard.split, shard.name, row["member"], row["label"],
                                classes[int(row["label"])], row["source"], offset, info.file_size,
                                row["sha256"]))
                 if shard.split == "train":
-                    image = np.asarray(to_square(packed.read(info), side)[0])
+                    image = np.asarray(to_square(jpeg, side)[0])
                     colours = image.reshape(-1, 3).astype(np.float64)  # (H * W, 3)
                     total += image
                     # Below 2**53 a float64 holds whole numbers exactly.
                     products += (colours.T @ colours).astype(np.int64)
-    except (zipfile.BadZipFile, OSError, PictureError, LookupError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, LookupError,
+            ValueError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: damaged ({reason}); delete it and run the same command again: "
                         "only what is missing is made") from None
     return _Content(images, skipped, total, products)
+
+
+def _member(packed: zipfile.ZipFile, name: str) -> tuple[zipfile.ZipInfo, bytes]:
+    info = packed.getinfo(name)
+    if info.file_size > MOST_BYTES:
+        raise zipfile.BadZipFile(f"{name} has {info.file_size:,} bytes")
+    return info, packed.read(info)
 
 
 def _write_statistics(folder: Path, images: int, total: NDArray[np.int64],
@@ -304,24 +312,3 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
     except OSError as error:
         raise DataError(f"{error}; the same command goes on where this one stopped") from None
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(count, thread_name_prefix="minialex-prepare")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an error nothing more is begun
-
-
-def _in_order(pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Iterable[Item],
-              ahead: int) -> Iterator[Result]:
-    """The results in the order of the items, of which at most `ahead` are worked on in advance."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

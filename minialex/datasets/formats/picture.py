@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import os
 import struct
-from contextlib import suppress
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
+from ..errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["PictureError", "as_jpeg", "read_image", "to_square"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "SUFFIXES", "PictureError", "as_jpeg", "opened",
+           "read_image", "to_square"]
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".jp2", ".ppm",
+            ".pgm", ".jfif")
 # The content decides, not the name. Left out are formats for which Pillow starts other programs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 ORIENTATION = 0x0112  # in EXIF: how a camera was held; 1 is upright
+# Up to 16 bytes a pixel are needed while a picture is turned and whitened: 1 GiB for the largest.
+MOST_PIXELS = 2**26  # 8192 x 8192
+MOST_BYTES = 2**28  # of a file: so many pixels without any compression, and more
+
+_FILTERS = threading.Lock()  # of warnings: they are the whole process's
 
 
 class PictureError(DataError):
@@ -31,15 +41,16 @@ class PictureError(DataError):
 def read_image(path: str | os.PathLike[str], side: int = 256) -> NDArray[np.uint8]:
     """Shorter side to `side`, then the central square: uint8 (side, side, 3).  Paper: section 2.
 
-    Raises DataError, naming the file, if it is no picture or damaged.
+    Raises DataError, naming the file, if it is no picture, damaged, or larger than any photograph.
     """
     try:
-        return np.asarray(to_square(Path(path).read_bytes(), side)[0])
+        with open(path, "rb") as file:
+            return np.asarray(to_square(file.read(MOST_BYTES + 1), side)[0])
     except OSError as error:
         reason = error.strerror
     except PictureError as error:
         reason = str(error)
-    raise DataError(f"{path}: not a readable picture ({reason}); repair or remove it")
+    raise DataError(f"{os.fspath(path)}: not a readable picture ({reason}); repair or remove it")
 
 
 def as_jpeg(data: bytes, side: int, quality: int) -> bytes:
@@ -65,29 +76,49 @@ def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
     CMYK is taken for inverted, as programs of Adobe write it.
     Raises PictureError if `data` is no picture or damaged.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
+
+    with opened(data) as picture:
+        finished = (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (side, side))
+        # Where the notes are damaged, the pixels will show whether they are, too.
+        with suppress(SyntaxError, struct.error, ValueError):
+            finished = picture.getexif().get(ORIENTATION, 1) == 1 and finished
+        for name in ("exif", "Raw profile type exif"):  # a turned picture would get it anew,
+            picture.info.pop(name, None)  # and a damaged one cannot be written
+        # The JPEG decoder may leave out detail, but not all that the bicubic filter wants.
+        picture.draft("RGB", (2 * side, 2 * side))
+        ImageOps.exif_transpose(picture, in_place=True)
+        square = ImageOps.fit(_to_rgb(picture), (side, side), Image.Resampling.BICUBIC)
+    return square, finished
+
+
+@contextmanager
+def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+    """The picture in these bytes, not yet decoded; whatever is wrong with it is a PictureError."""
+    from PIL import Image, UnidentifiedImageError
 
     if not data:
         raise PictureError("empty file")
+    if len(data) > MOST_BYTES:
+        raise PictureError(f"more than {MOST_BYTES:,} bytes")
+    too_large = f"more than {MOST_PIXELS:,} pixels"
     try:
-        with Image.open(BytesIO(data), formats=FORMATS) as opened:
-            finished = (opened.format, opened.mode, opened.size) == ("JPEG", "RGB", (side, side))
-            # Where the notes are damaged, the pixels will show whether they are, too.
-            with suppress(SyntaxError, struct.error, ValueError):
-                finished = opened.getexif().get(ORIENTATION, 1) == 1 and finished
-            for name in ("exif", "Raw profile type exif"):  # a turned picture would get it anew,
-                opened.info.pop(name, None)  # and a damaged one cannot be written
-            # The JPEG decoder may leave out detail, but not all that the bicubic filter wants.
-            opened.draft("RGB", (2 * side, 2 * side))
-            ImageOps.exif_transpose(opened, in_place=True)
-            picture = _to_rgb(opened)
-            return ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC), finished
+        with _FILTERS, warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(BytesIO(data), formats=formats)
+        with picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise PictureError(too_large)
+            yield picture
+        return
+    except PictureError:
+        raise
     except UnidentifiedImageError:
         reason = "no picture, or of an unknown format"
-    except Image.DecompressionBombError:
-        reason = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = too_large
     except MemoryError:
-        raise
+        reason = "not enough memory for it"
     except Exception as error:  # of a damaged picture Pillow lets errors of every kind through
         reason = " ".join(str(error).split()) or type(error).__name__
     raise PictureError(reason)
