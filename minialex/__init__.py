@@ -2,11 +2,12 @@
 
 from . import backend, datasets, models, nn, ops, optim
 from .gradcheck import GradientError, check_gradients
+from .nn.init import seed
 from .tensor import Tensor, no_grad, op, randn, zeros
 
 __version__ = "0.1.0"
 
 __all__ = [
     "GradientError", "Tensor", "backend", "check_gradients", "datasets", "models", "nn", "no_grad",
-    "op", "ops", "optim", "randn", "zeros",
+    "op", "ops", "optim", "randn", "seed", "zeros",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, InputTypeError
 from .tensor import Tensor, load
 
 __all__ = ["SGD"]
@@ -24,7 +24,8 @@ class SGD:
     The rate is inside the velocity: when it falls, the old velocity lives on for some steps.
     (PyTorch keeps it outside; the two differ only when the rate changes.)
 
-    parameters: tensors, or a dict of them by name (`net.named_parameters()`).
+    parameters: tensors, or a dict of them by name (`net.named_parameters()`). One that is given
+    twice is updated once; layers that the network gets later need a new SGD.
     rules: {name pattern: multipliers of "lr" and "weight_decay"}; the first that fits counts. A
     rate of 0 freezes a parameter. Names are those of `nn.Parameter`; a plain tensor has none.
     `self.rules` has one for each parameter, and may be changed between steps.
@@ -36,15 +37,23 @@ class SGD:
         if not (lr >= 0 and momentum >= 0 and weight_decay >= 0):  # nor a NaN
             raise InputError(f"SGD: lr is {lr}, momentum {momentum}, weight_decay {weight_decay}; "
                              "none may be negative")
-        if not isinstance(parameters, Mapping):
-            listed = list(parameters)
-            parameters = {getattr(p, "name", "") or str(i): p for i, p in enumerate(listed)}
-            if len(parameters) < len(listed):
-                raise InputError("SGD: two parameters have the same name; pass a dict by names")
-        if not parameters:
+        if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
+            raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
+                             "'weight_decay'")
+        self.parameters: dict[str, Tensor] = {}
+        for name, p in (parameters.items() if isinstance(parameters, Mapping) else
+                        [(getattr(p, "name", ""), p) for p in parameters]):
+            if not isinstance(p, Tensor) or p.node:
+                raise InputTypeError(f"SGD: parameter {name} is a {type(p).__name__}, or the "
+                                     "result of an op; pass net.parameters()")
+            if not any(p is other for other in self.parameters.values()):  # shared: updated once
+                name = name or str(len(self.parameters))
+                if name in self.parameters:
+                    raise InputError("SGD: two parameters have the same name; pass a dict by names")
+                self.parameters[name] = p
+        if not self.parameters:
             raise InputError("SGD: there are no parameters; pass net.parameters()")
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
-        self.parameters = dict(parameters)
         self.rules = {name: dict(next((rule for pattern, rule in rules.items()
                                        if fnmatch.fnmatchcase(name, pattern)), {}))
                       for name in self.parameters}
@@ -59,14 +68,20 @@ class SGD:
         for name, p in self.parameters.items():
             rule = self.rules[name]
             lr, decay = self.lr * rule.get("lr", 1), self.weight_decay * rule.get("weight_decay", 1)
-            if p.grad is not None and lr > 0:
+            if p.grad is not None and lr != 0:
+                v = self.velocities[name]
+                if v.device is not p.device:  # the network was moved
+                    v.data, v.device = p.device.receive(v.data, v.device, "velocity"), p.device
+                if (v.shape, v.dtype) != (p.shape, p.dtype):
+                    raise InputError(f"SGD: {name} was {v.dtype} {v.shape} and is now {p.dtype} "
+                                     f"{p.shape}; drop the gradients, and make a new SGD")
                 with p.device:
-                    self._update(p.device.xp, p.data, self.velocities[name].data, p.grad.data,
-                                 lr, decay)
+                    self._update(p.device.xp, p.data, v.data, p.grad.data, lr, decay)
 
     def _update(self, xp: Any, w: Any, v: Any, g: Any, lr: float, decay: float) -> None:
         """In place, a few thousand numbers at a time so that each is fetched from memory once."""
-        w, v, g = w.reshape(-1), v.reshape(-1), g.reshape(-1)
+        if w.flags.c_contiguous and v.flags.c_contiguous:  # else by rows: reshape would copy
+            w, v, g = w.reshape(-1), v.reshape(-1), g.reshape(-1)
 
         def update(part: slice) -> None:
             change = xp.multiply(g[part], -lr, out=xp.empty(g[part].shape, g.dtype))
@@ -77,7 +92,7 @@ class SGD:
                 xp.add(v[part], change, out=v[part])
             xp.add(w[part], v[part], out=w[part])
 
-        xp.over_batch(update, w.size, 8 * w.itemsize)
+        xp.over_batch(update, len(w), 8 * w.nbytes // len(w))
 
     def zero_grad(self) -> None:
         """Drop all gradients; the next backward() starts from none."""
@@ -86,7 +101,7 @@ class SGD:
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by the parameters' names: what a checkpoint stores."""
-        return {name: v.numpy() for name, v in self.velocities.items()}
+        return {name: np.asarray(v.numpy(), order="C") for name, v in self.velocities.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set all velocities; every name and shape must fit."""

@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import inspect
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -402,7 +404,10 @@ def test_images_of_another_shape(devices, make, shape):
     ({"devices": ("cpu:0", "tpu:1")}, r"unknown device 'tpu:1'"),
     ({"image_size": 18}, r"AlexNet: image_size is 18; .*poolings need 19"),
     ({"init": "xavier"}, r"AlexNet: init is 'xavier'; use 'run145', 'paper' or 'he'"),
+    ({"image_size": 28.5}, r"AlexNet: image_size is 28.5; .*whole number"),
     ({"width": 0}, r"AlexNet: width is 0; .*more than 0"),
+    ({"width": math.inf}, r"AlexNet: width is inf; .*finite"),
+    ({"seed": -1}, r"rng is -1; give .* a seed"),
     ({"classes": 0}, r"Linear: .*weight .*\(\d+, 0\)"),
     ({"channels": 0}, r"Conv2d: .*weight .*\(5, 5, 0, \d+\)"),
 ])
@@ -456,6 +461,28 @@ def test_built_by_name_or_by_class_is_the_same(devices):
 def test_what_a_model_cannot_be(name, options, message):
     with pytest.raises(ValueError, match=message):
         models.build(name, ["cpu:0"], **options)
+
+
+@pytest.mark.parametrize(("make", "names"), [
+    (models.AlexNet, ["devices", "classes", "image_size", "channels", "width", "init", "seed"]),
+    (models.LeNet5, ["classes", "seed", "device"])])
+def test_signature_of_a_model_is_what_the_user_passes(make, names):
+    assert list(inspect.signature(make).parameters) == names
+    with pytest.raises(TypeError, match=rf"{make.__name__}: .*'wide'; it takes .*classes.*seed"):
+        make(wide=2)
+
+
+def test_print_shows_alexnet_in_100_columns(full, devices):
+    lines = repr(full.net).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) == 1 + 2 * (1 + 11) + 1, "the network, two columns of eleven layers, and fc8"
+    assert lines[0].split()[:2] == ["AlexNet", "60,965,224"]
+    assert all(device in lines[0] for device in devices)
+    shown = {line.split(":")[0]: line for line in lines[1:]}
+    for path, layer in full.net.named_modules():
+        if hasattr(layer, "weight"):
+            assert f"{layer.weight.shape} " in shown[path]
+            assert shown[path].endswith(f"{parameters_of(layer):,}  {layer.weight.device}")
 
 
 # First weights
@@ -518,5 +545,6 @@ def test_one_seed_gives_the_same_bits_in_two_processes():
     here = Path(__file__).parent
     done = subprocess.run(
         [sys.executable, "-c", f"import test_models as t; print(t.fingerprint({devices}, 1))"],
-        env={"PYTHONPATH": f"{here}:{here.parent}"}, capture_output=True, text=True)
+        env={**os.environ, "PYTHONPATH": f"{here}:{here.parent}", "PYTHONHASHSEED": "17"},
+        capture_output=True, text=True)
     assert done.stdout.strip() == fingerprint(devices, seed=1), done.stderr

@@ -1,11 +1,20 @@
 """Modules: how parameters are found, named, saved and moved; and the layers."""
 
+import copy
+import inspect
+import multiprocessing
+import pickle
+import pydoc
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from minialex import Tensor, backend, nn, no_grad, ops
+import minialex
+from minialex import Tensor, backend, models, nn, no_grad, ops, optim
 
 pytestmark = pytest.mark.ch04
 
@@ -238,14 +247,12 @@ def test_watches_of_two_generators_may_end_in_any_order():
     assert told == ["one", "two", "two"]
 
 
-def test_watch_may_call_the_layer_itself():
+def test_watch_may_call_the_forward_of_the_layer():
     """As to see what it would have made of another input."""
-    net = nn.Sequential(nn.ReLU(), nn.Tanh())
-    seen = []
-    with nn.watch(net, before=lambda path, layer, x: seen.append((path, layer(-x).item()))):
+    net, seen = nn.Sequential(nn.ReLU(), nn.Tanh()), []
+    with nn.watch(net.modules[0], lambda path, layer, x: seen.append(layer.forward(-x).item())):
         net(Tensor([-1.0]))
-    assert [path for path, _ in seen] == ["", "modules.0", "modules.1"]
-    assert seen[1][1] == 1
+    assert seen == [1]
 
 
 def test_watch_sees_its_own_net_and_thread_only():
@@ -386,8 +393,299 @@ def test_layer_is_its_op_with_all_options(layer, op, rng):
     (lambda: nn.Conv2d(3, 0, 5), r"Conv2d: .*weight .*\(5, 5, 3, 0\)"),
     (lambda: nn.Conv2d(3, 4, 5, groups=2), r"Conv2d: groups=2 must divide 3, 4"),
     (lambda: nn.Conv2d(4, 3, 5, groups=2), r"Conv2d: groups=2 must divide 4, 3"),
-    (lambda: nn.Conv2d(4, 4, 5, groups=0), r"Conv2d: .*groups=0"),
+    (lambda: nn.Conv2d(4, 4, 5, groups=0), r"Conv2d: groups is 0"),
+    (lambda: nn.Conv2d(4, 4, 5, groups=2.0), r"Conv2d: groups is 2.0"),
+    (lambda: nn.Conv2d(4, 4, 2.5), r"Conv2d: weight \(2.5, 2.5, 4, 4\): one size is 2.5"),
+    (lambda: nn.Conv2d(4, 4, 5, stride=0), r"Conv2d: stride is 0; .*at least 1"),
+    (lambda: nn.Conv2d(4, 4, 5, stride=1.5), r"Conv2d: stride is 1.5; .*whole number"),
+    (lambda: nn.Conv2d(4, 4, 5, pad=-1), r"Conv2d: pad is -1; .*at least 0"),
+    (lambda: nn.Conv2d(4, 4, 5, pad=(1, 2)), r"Conv2d: pad is \(1, 2\); .*above, below, left"),
+    (lambda: nn.MaxPool2d(0, 2), r"MaxPool2d: size is 0; .*at least 1"),
+    (lambda: nn.MaxPool2d(3, stride=-1), r"MaxPool2d: stride is -1; .*at least 1"),
+    (lambda: nn.AvgPool2d(2, stride="2"), r"AvgPool2d: stride is '2'; .*whole number"),
+    (lambda: nn.LocalResponseNorm(4), r"LocalResponseNorm: size is 4; it must be odd"),
+    (lambda: nn.Linear(3.0, 2), r"Linear: weight \(3.0, 2\): one size is 3.0"),
 ])
-def test_bad_sizes(make, message):
+def test_bad_sizes_show_when_the_layer_is_made(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+# Layers made without rng
+
+
+DEFAULTS = [lambda: nn.Linear(8, 8).weight.numpy(), lambda: nn.Conv2d(3, 4, 5).weight.numpy(),
+            lambda: nn.Dropout()(Tensor(np.ones((8, 8), np.float32))).numpy()]
+
+
+@pytest.mark.parametrize("make", DEFAULTS, ids=["Linear", "Conv2d", "Dropout"])
+def test_two_layers_made_alike_are_not_equal(make):
+    assert (make() != make()).any()
+
+
+@pytest.mark.parametrize("make", DEFAULTS, ids=["Linear", "Conv2d", "Dropout"])
+def test_a_seed_makes_the_same_layers_again(make):
+    minialex.seed(7)
+    first, second = make(), make()
+    minialex.seed(7)
+    np.testing.assert_array_equal(make(), first)
+    np.testing.assert_array_equal(make(), second)
+    minialex.seed(8)
+    assert (make() != first).any()
+
+
+def test_a_layer_with_its_own_seed_takes_nothing_from_the_others():
+    minialex.seed(7)
+    first = nn.Linear(2, 3).weight.numpy()
+    minialex.seed(7)
+    nn.Linear(2, 3, rng=1), nn.Dropout(rng=2)
+    np.testing.assert_array_equal(nn.Linear(2, 3).weight.numpy(), first)
+
+
+def test_drawing_masks_takes_nothing_from_the_layers_made_later():
+    """Else the weights of a layer would depend on what was trained before it."""
+    x = Tensor(np.ones((8, 8), np.float32))
+    minialex.seed(7)
+    nn.Dropout()
+    first = nn.Linear(2, 3).weight.numpy()
+    minialex.seed(7)
+    nn.Dropout()(x)
+    np.testing.assert_array_equal(nn.Linear(2, 3).weight.numpy(), first)
+
+
+def test_two_runs_of_a_script_make_the_same_layers():
+    script = "from minialex import nn; print(nn.Linear(2, 3).weight.numpy().tobytes().hex())"
+    one, two = (subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[1],
+                               capture_output=True, text=True, check=True).stdout for _ in "12")
+    assert one == two != ""
+
+
+def test_threads_make_layers_that_differ():
+    made = []
+    threads = [threading.Thread(target=lambda: made.append(nn.Linear(4, 4).weight.numpy()))
+               for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({weight.tobytes() for weight in made}) == 8
+
+
+@pytest.mark.parametrize("rng", [-1, "one", 0.5, [1, "a"]], ids=repr)
+@pytest.mark.parametrize("make", [
+    lambda rng: nn.Linear(2, 3, rng=rng), lambda rng: nn.Dropout(rng=rng), minialex.seed])
+def test_what_is_no_seed(make, rng):
+    with pytest.raises(ValueError, match=r"rng is .*; give a numpy.random.Generator, a seed"):
+        make(rng)
+
+
+# What a notebook shows
+
+
+@pytest.mark.parametrize(("cls", "names"), [
+    (nn.Conv2d, ["in_channels", "out_channels", "kernel_size", "stride", "pad", "groups", "std",
+                 "bias", "rng", "device"]),
+    (nn.LocalResponseNorm, ["size", "k", "alpha", "beta"]),
+    (nn.MaxPool2d, ["size", "stride"]), (nn.ReLU, []), (nn.Sequential, ["modules"]),
+    (Net, ["device"]), (nn.Module, []),
+])
+def test_signature_is_what_the_user_passes(cls, names):
+    assert list(inspect.signature(cls).parameters) == names
+    shown = pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    assert f" {cls.__name__}{inspect.signature(cls)}".removesuffix("()") in shown
+
+
+def test_signature_has_the_defaults():
+    parameters = inspect.signature(nn.LocalResponseNorm).parameters
+    assert {name: p.default for name, p in parameters.items()} == {
+        "size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75}
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: nn.LocalResponseNorm(sise=5),
+     "LocalResponseNorm: .*'sise'; it takes size, k, alpha, beta$"),
+    (lambda: nn.ReLU(slope=5), "ReLU: .*'slope'; it takes nothing$"),
+    (lambda: nn.Flatten(1), "Flatten: too many positional arguments; it takes nothing$"),
+    (lambda: nn.Linear(3), "Linear: missing .*'out_features'; it takes in_features, out_features"),
+    (lambda: nn.Conv2d(1, 2, 3, padding=1), "Conv2d: .*'padding'; it takes .*stride, pad, groups"),
+    (lambda: nn.Dropout(0.5, 0), "Dropout: too many positional arguments; it takes p, rng$"),
+    (lambda: Net(devise="cpu:0"), "Net: .*'devise'; it takes device$"),
+])
+def test_options_that_do_not_exist(make, message):
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_print_shows_a_line_for_each_layer(devices):
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, stride=2, device=devices[0]), nn.ReLU(),
+                        nn.Sequential(nn.Linear(2, 4000, bias=None, device=devices[1])))
+    total, conv, relu, inner, linear = repr(net).splitlines()
+    assert str(net) == repr(net)
+    assert total.split()[:2] == ["Sequential", "8,020"]  # 3 x 3 x 2 + 2, and 2 x 4,000
+    assert all(device in total for device in devices)
+    assert conv.startswith("modules.0: Conv2d stride=2 ") and conv.endswith(f"20  {devices[0]}")
+    assert "(3, 3, 1, 2) (2,)" in conv and "pad" not in conv, "pad is as usual"
+    assert relu == "modules.1: ReLU"
+    assert inner.split()[:3] == ["modules.2:", "Sequential", "8,000"]
+    assert linear.split("  ")[0] == "modules.2.modules.0: Linear"
+    assert "(2, 4000)" in linear and linear.endswith(f"8,000  {devices[1]}")
+
+
+def test_print_shows_numbers_as_they_are_now():
+    pool = nn.MaxPool2d(3, 2)
+    pool.stride = 1
+    assert repr(pool) == "MaxPool2d size=3 stride=1"
+    assert repr(nn.Dropout(0.25)) == "Dropout p=0.25"
+    assert repr(nn.Linear(2, 3, device="cpu:0").eval()) == "Linear  (2, 3) (3,)  9  cpu:0"
+
+
+def test_print_leaves_the_names_of_parameters(rng):
+    net = Net()
+    names = [p.name for p in net.parameters()]
+    repr(net.heads["left"][0])
+    assert [net.heads["left"][0].weight.name, net.last.name] == [names[7], "last"]
+
+
+# Modules in unusual places
+
+
+def test_module_that_knows_the_one_it_is_in():
+    class Child(nn.Module):
+        def __init__(self, parent):
+            self.parent, self.layer = parent, nn.Linear(2, 3)
+
+    class Parent(nn.Module):
+        def __init__(self):
+            self.child = Child(self)
+            self.me = [self]
+
+    net = Parent()
+    assert list(net.named_parameters()) == ["child.layer.weight", "child.layer.bias"]
+    assert [path for path, _ in net.named_modules()] == ["", "child", "child.layer"]
+    net.eval()
+    assert not net.child.layer.training
+    assert len(repr(net).splitlines()) == 3
+    copied = copy.deepcopy(net)
+    assert copied.child.parent is copied is not net
+
+
+def test_modules_put_into_a_list_later():
+    net = Net()
+    net.columns = [nn.Linear(3, 4)]
+    net.columns.append(nn.Linear(4, 5))
+    assert [name for name in net.named_parameters() if name.startswith("columns")] == [
+        "columns.0.weight", "columns.0.bias", "columns.1.weight", "columns.1.bias"]
+
+
+def test_two_parameters_with_one_path():
+    """One of them would be neither learnt nor saved."""
+    class Twice(nn.Module):
+        def __init__(self):
+            self.layers = {1: nn.Linear(2, 3), "1": nn.Linear(2, 3)}
+
+    with pytest.raises(ValueError, match=r"Twice: there are two parameters layers\.1\.weight"):
+        Twice().parameters()
+
+
+def test_module_needs_no_call_of_the_init_above():
+    class Own(nn.Linear):
+        def __init__(self):
+            self.weight = nn.Parameter(np.ones((2, 3), np.float32))
+
+    with pytest.raises(AttributeError, match="Own has no attribute 'bias'"):
+        Own()(Tensor(np.ones((1, 2), np.float32)))
+
+
+def test_parameters_are_floats():
+    with pytest.raises(TypeError, match=r"int64 has no gradient; use array\.astype"):
+        nn.Parameter(np.arange(3))
+
+
+def test_float64_network(rng):
+    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+    for p in net.parameters():
+        p.data = p.device.asarray(p.numpy().astype(np.float64))
+    y = net(Tensor(rng.standard_normal((5, 2))))
+    ops.sum(y).backward()
+    assert y.dtype == np.float64
+    assert {p.grad.dtype for p in net.parameters()} == {np.dtype(np.float64)}
+    with pytest.raises(TypeError, match="float32"):
+        net(Tensor(rng.standard_normal((5, 2), np.float32)))
+
+
+@pytest.mark.parametrize("odd", [
+    lambda a: np.asfortranarray(a), lambda a: a[::-1], lambda a: np.repeat(a, 2, axis=1)[:, ::2],
+], ids=["Fortran", "reversed", "strided"])
+def test_state_is_in_c_order(odd, rng):
+    layer = nn.Linear(3, 4)
+    values = odd(rng.standard_normal((3, 4), np.float32))
+    layer.weight.data = values
+    stored = layer.state()["weight"]
+    assert stored.flags.c_contiguous
+    np.testing.assert_array_equal(stored, values)
+
+
+# Copies
+
+
+def trained(net, optimizer, x):
+    """The weights after three steps, masks included."""
+    for _ in range(3):
+        optimizer.zero_grad()
+        ops.sum(net(x)).backward()
+        optimizer.step()
+    return net.state()
+
+
+COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda pair: pickle.loads(pickle.dumps(pair))}
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copy_of_network_and_optimizer_goes_on_by_itself(copied, device, rng):
+    """With the same masks, rates and velocities; and the two know nothing of each other."""
+    net = Net(device)
+    optimizer = optim.SGD(net.parameters(), lr=0.001)
+    x = Tensor(rng.standard_normal((5, 2), np.float32), device)
+    trained(net, optimizer, x)
+    other, its_optimizer = copied((net, optimizer))
+    before = net.state()
+    assert list(other.named_parameters()) == list(its_optimizer.parameters) == NAMES
+    assert other.tied is other.first and other.gain is other.heads["right"]["deep"][0][0]
+    assert all(p is its_optimizer.parameters[p.name] for p in other.parameters())
+    found = trained(other, its_optimizer, x)
+    for name, array in net.state().items():
+        np.testing.assert_array_equal(array, before[name], err_msg="the copy trained the original")
+    for name, array in trained(net, optimizer, x).items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    with pytest.raises(AttributeError, match="has no attribute 'trainin'"):
+        other.trainin = False
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copies_draw_masks_of_their_own(copied):
+    drop, x = nn.Dropout(), Tensor(np.ones((8, 8), np.float32))
+    other = copied(drop)
+    first, second = drop(x).numpy(), drop(x).numpy()
+    np.testing.assert_array_equal(other(x).numpy(), first)
+    np.testing.assert_array_equal(other(x).numpy(), second)
+
+
+def test_spawned_process_gets_the_network(rng):
+    net, x = nn.Sequential(nn.Linear(2, 3), nn.Tanh()), rng.standard_normal((5, 2), np.float32)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        there = pool.apply(predict, (net, x))
+    np.testing.assert_array_equal(there, predict(net, x))
+
+
+def predict(net, x):
+    with no_grad():
+        return net(Tensor(x, "cpu:0")).numpy()
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_copy_of_alexnet(copied, rng):
+    net = models.AlexNet(("cpu:0", "cpu:1"), classes=3, image_size=28, channels=1, width=1 / 64)
+    images = rng.standard_normal((2, 28, 28, 1), np.float32)
+    other = copied(net)
+    assert repr(other) == repr(net)
+    np.testing.assert_array_equal(other(images).numpy(), net(images).numpy())

@@ -169,6 +169,73 @@ def test_update_in_many_slices_is_the_same(device, rng, monkeypatch):
     assert len(slices) > 3 * 5, "the update was not cut into slices"
 
 
+LAYOUTS = {
+    "Fortran": np.asfortranarray, "transposed": lambda a: a.T.copy().T,
+    "reversed": lambda a: a[::-1, ::-1].copy()[::-1, ::-1],
+    "strided": lambda a: np.repeat(np.repeat(a, 2, axis=0), 3, axis=1)[::2, ::3],
+    "column": lambda a: np.concatenate([a, a], axis=1)[:, : a.shape[1]],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("place", ["weight", "velocity", "gradient"])
+def test_layout_in_memory_does_not_matter(layout, place, rng):
+    """Also where the user has put another array into `data`: the update reaches that array."""
+    values, gradient = rng.standard_normal((4, 6)), rng.standard_normal((4, 6))
+    w = weight(values, "cpu:0")
+    optimizer = optim.SGD({"weight": w}, lr=0.1, momentum=0.5, weight_decay=0)
+    w.grad = Tensor(gradient, "cpu:0")
+    odd = {"weight": w, "velocity": optimizer.velocities["weight"], "gradient": w.grad}[place]
+    odd.data = array = layout(odd.numpy())
+    optimizer.step()
+    optimizer.step()
+    np.testing.assert_allclose(w.numpy(), values - (0.1 + 0.15) * gradient, rtol=1e-12)
+    np.testing.assert_allclose(optimizer.state()["weight"], -0.15 * gradient, rtol=1e-12)
+    assert odd.data is array
+    assert optimizer.state()["weight"].flags.c_contiguous
+
+
+def test_parameter_given_twice_is_updated_once(device):
+    w, bias = weight([1.0], device, 1.0), weight([2.0], device, 1.0)
+    for parameters in [w, bias, w], {"a": w, "b": bias, "tied": w}, (p for p in [w, w, bias]):
+        before = w.item()
+        optimizer = optim.SGD(parameters, lr=0.1, weight_decay=0, rules={})
+        optimizer.step()
+        assert w.item() == pytest.approx(before - 0.1)
+        assert len(optimizer.state()) == 2
+
+
+def test_network_moved_after_the_optimizer_was_made(devices):
+    """The velocities follow it; the run goes on as if it had always been there."""
+    def run(move):
+        net = nn.Linear(2, 3, rng=0, device=devices[0])
+        optimizer = optim.SGD(net.named_parameters(), lr=0.1)
+        for step in range(3):
+            if step == 1 and move:
+                net.to(devices[1])
+            for p in net.parameters():
+                p.grad = Tensor(np.full(p.shape, step + 1, np.float32), p.device)
+            optimizer.step()
+        return net.state(), optimizer.state()
+
+    for stayed, moved in zip(run(False), run(True), strict=True):
+        for name in stayed:
+            np.testing.assert_allclose(moved[name], stayed[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("other", "message"), [
+    (np.ones((2, 3)), r"w was float32 \(2, 3\) and is now float64 \(2, 3\)"),
+    (np.ones((3, 2), np.float32), r"w was float32 \(2, 3\) and is now float32 \(3, 2\)"),
+    (np.ones((2, 3), ">f4"), r"w was float32 \(2, 3\) and is now >f4 \(2, 3\)"),
+], ids=["type", "shape", "byte order"])
+def test_another_kind_of_array_in_a_parameter(other, message):
+    w = weight(np.ones((2, 3)), "cpu:0", 1.0, np.float32)
+    optimizer = optim.SGD({"w": w})
+    w.data = other
+    with pytest.raises(ValueError, match=rf"SGD: {message}; .*make a new SGD"):
+        optimizer.step()
+
+
 @pytest.mark.ch08
 def test_each_parameter_is_updated_on_its_device(devices):
     parameters = {str(i): weight([1.0], device, 1.0) for i, device in enumerate(devices)}
@@ -243,3 +310,16 @@ def test_no_parameters():
     for nothing in [], {}, iter(()):
         with pytest.raises(ValueError, match=r"SGD: there are no parameters; pass net\.param"):
             optim.SGD(nothing)
+
+
+@pytest.mark.parametrize("bad", [
+    lambda w: [np.ones(2)], lambda w: {"w": 3.0}, lambda w: [w * 2], lambda w: [[w]],
+], ids=["array", "number", "result", "nested"])
+def test_what_cannot_be_learnt(bad):
+    with pytest.raises(TypeError, match=r"SGD: parameter .* is a .*pass net\.parameters\(\)"):
+        optim.SGD(bad(weight([1.0], "cpu:0")))
+
+
+def test_misspelt_rule():
+    with pytest.raises(ValueError, match="SGD: rules has 'rate'; a rule multiplies 'lr' or"):
+        optim.SGD([weight([1.0], "cpu:0")], rules={"*bias": {"rate": 2.0}})

@@ -147,8 +147,8 @@ TRAPS = {
     "one column's kernels permuted":
         lambda net: _set(net, "columns.1.conv4.weight", lambda w: np.roll(w, 1, axis=3)),
     "alpha not divided by 5":
-        lambda net: [c.norm.options.update(alpha=1e-4) for c in net.columns],
-    "k of the paper": lambda net: [c.norm.options.update(k=2.0) for c in net.columns],
+        lambda net: [setattr(c.norm, "alpha", 1e-4) for c in net.columns],
+    "k of the paper": lambda net: [setattr(c.norm, "k", 2.0) for c in net.columns],
     "each column normalized by itself": lambda net: setattr(net, "norm", "paper"),
     "dropout's factor, fc7": lambda net: _joined(net, "fc7.weight", lambda w: w / 2),
     "dropout's factor, fc8": lambda net: _set(net, "fc8.weight", lambda w: w / 2),

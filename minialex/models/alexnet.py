@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from .. import nn, ops
 from ..backend import Device
 from ..errors import InputError
-from ..ops.common import output_size, padding
+from ..ops.common import output_size, padding, whole
 from ..tensor import Tensor
 
 __all__ = ["AlexNet", "Column", "LayerCount", "exchange", "normalize_across"]
@@ -21,8 +22,8 @@ CONV1, CONV2, CONV3, CONV4, CONV5, FC = 48, 128, 192, 192, 128, 2048
 # Biases of 1 give the ReLUs positive inputs at the start.  Paper: section 5.
 POSITIVE_BIASES = ("conv2", "conv4", "conv5", "fc6", "fc7")
 
-# Response normalization.  Caffe divides alpha by the size of the window, 5, and starts from k = 1.
-NORMS = {"paper": {"k": 2.0, "alpha": 1e-4}, "caffe": {"k": 1.0, "alpha": 1e-4 / 5}}
+# k and alpha of response normalization.  Caffe divides alpha by the size of the window, 5.
+NORMS = {"paper": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}
 
 
 def exchange(a: Tensor, b: Tensor, label: str = "") -> tuple[Tensor, Tensor]:
@@ -37,7 +38,7 @@ def normalize_across(norm: nn.LocalResponseNorm, a: Tensor, b: Tensor) -> tuple[
     Not 2012: there, each column saw its own maps only. Caffe's network has one tower.
     """
     c = a.shape[-1]
-    reach = min(norm.options["size"] // 2, c)
+    reach = min(norm.size // 2, c)
     last_of_a = ops.transfer(ops.take_channels(a, c - reach, c), b.device, label="over the border")
     first_of_b = ops.transfer(ops.take_channels(b, 0, reach), a.device, label="over the border")
     return (ops.take_channels(norm(ops.concat(a, first_of_b)), 0, c),
@@ -94,7 +95,8 @@ class Column(nn.Module):
         self.conv3 = conv("conv3", 2 * c2, c3, 3, pad=1)
         self.conv4 = conv("conv4", c3, c4, 3, pad=1)
         self.conv5 = conv("conv5", c4, c5, 3, pad=1)
-        self.norm = nn.LocalResponseNorm(size=5, beta=0.75, **NORMS[norm])  # section 3.3
+        k, alpha = NORMS[norm]
+        self.norm = nn.LocalResponseNorm(size=5, k=k, alpha=alpha, beta=0.75)  # section 3.3
         self.pool = nn.MaxPool2d(size=3, stride=2)  # section 3.4
         last = _pooled(_pooled(_pooled(_convolved(self.conv1, image_size))))
         self.fc6 = linear("fc6", 2 * last * last * c5, fc)
@@ -146,15 +148,15 @@ class AlexNet(nn.Module):
         if isinstance(devices, (str, Device)) or len(devices) != 2:
             raise InputError(f"AlexNet: devices is {devices!r}; name one for each of the two "
                              "columns: ('gpu:0', 'gpu:1'), or the same one twice")
-        if image_size < 19:
+        if whole("AlexNet", "image_size", image_size) < 19:
             raise InputError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
         if init not in ("run145", "paper", "he"):
             raise InputError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
         if norm not in NORMS:
             raise InputError(f"AlexNet: norm is {norm!r}; use 'paper' or 'caffe'")
-        if not width > 0:
-            raise InputError(f"AlexNet: width is {width}; it must be more than 0")
-        rng = np.random.default_rng(seed)
+        if not 0 < width < math.inf:
+            raise InputError(f"AlexNet: width is {width}; it must be more than 0, and finite")
+        rng = nn.init.generator(seed)
         self.image_size, self.channels, self.norm = image_size, channels, norm
         self.columns = [Column(device, image_size, channels, width, init, rng, norm)
                         for device in devices]

@@ -24,7 +24,7 @@ class LeNet5(nn.Module):
 
     def __init__(self, classes: int = 10, seed: int = 0,
                  device: str | Device | None = None) -> None:
-        rng = np.random.default_rng(seed)
+        rng = nn.init.generator(seed)
         new: dict[str, Any] = {"rng": rng, "device": device}
         self.c1 = nn.Conv2d(1, 6, 5, pad=2, **new)  # (N, 28, 28, 6): 28 + 2 x 2 is the 32 of 1998
         self.c3 = nn.Conv2d(6, 16, 5, **new)  # (N, 10, 10, 16)

@@ -4,12 +4,33 @@ import math
 
 import numpy as np
 
-__all__ = ["generator", "he_std", "normal"]
+from ..errors import InputError
+
+__all__ = ["Rng", "generator", "he_std", "normal", "seed"]
+
+Rng = np.random.Generator | int | None  # None: the next of those that `seed` has started
+
+_shared = np.random.default_rng(0)
 
 
-def generator(rng: np.random.Generator | int) -> np.random.Generator:
-    """A NumPy generator, or the one that a seed makes."""
-    return rng if isinstance(rng, np.random.Generator) else np.random.default_rng(rng)
+def seed(n: int) -> None:
+    """Start the random numbers of layers that are made without `rng`.
+
+    Each gets a generator of its own, so that no two layers are equal by accident. They are the same
+    in every run, which starts with seed(0). They belong to the process: where several threads make
+    layers at once, the order is chance, so give `rng` there, as all models do.
+    """
+    global _shared
+    _shared = generator(n)
+
+
+def generator(rng: Rng = None) -> np.random.Generator:
+    """A NumPy generator: the given one, that of a seed, or (None) one that nobody else has."""
+    try:
+        return np.random.default_rng(_shared.integers(2**63) if rng is None else rng)
+    except (TypeError, ValueError):
+        raise InputError(f"rng is {rng!r}; give a numpy.random.Generator, a seed (a whole number, "
+                         "at least 0), or nothing") from None
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], std: float) -> np.ndarray:

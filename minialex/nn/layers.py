@@ -7,8 +7,10 @@ import numpy as np
 from .. import ops
 from ..backend import Device
 from ..errors import InputError
+from ..ops.common import padding, whole
 from ..tensor import Tensor
 from . import init
+from .init import Rng
 from .module import Module, Parameter
 
 __all__ = ["AvgPool2d", "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponseNorm",
@@ -19,9 +21,9 @@ class _Weighted(Module):
     """weight ~ N(0, std**2), and a constant bias unless that is None."""
 
     def __init__(self, shape: tuple[int, ...], std: float | None, bias: float | None,
-                 rng: np.random.Generator | int, device: str | Device | None) -> None:
-        if min(shape) < 1:
-            raise InputError(f"{type(self).__name__}: weight {shape} has a size less than 1")
+                 rng: Rng, device: str | Device | None) -> None:
+        for size in shape:
+            whole(type(self).__name__, f"weight {shape}: one size", size)
         std = init.he_std(shape) if std is None else std
         self.weight = Parameter(init.normal(init.generator(rng), shape, std), device)
         self.bias = None
@@ -34,18 +36,19 @@ class Conv2d(_Weighted):
 
     std: standard deviation of the first weights; None: by He et al. 2015.
     bias: first value of the biases; None: no biases.
-    rng: generator, or seed, from which the weights are drawn.
+    rng: generator, or seed, from which the weights are drawn; None: see `init.seed`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1,
                  pad: int | tuple[int, int, int, int] = 0, groups: int = 1,
-                 std: float | None = None, bias: float | None = 0.0,
-                 rng: np.random.Generator | int = 0, device: str | Device | None = None) -> None:
-        if groups < 1 or in_channels % groups or out_channels % groups:
+                 std: float | None = None, bias: float | None = 0.0, rng: Rng = None,
+                 device: str | Device | None = None) -> None:
+        padding("Conv2d", pad)  # refuses what is none
+        self.stride, self.pad, self.groups = whole("Conv2d", "stride", stride), pad, groups
+        if in_channels % whole("Conv2d", "groups", groups) or out_channels % groups:
             raise InputError(f"Conv2d: groups={groups} must divide {in_channels}, {out_channels}")
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         super().__init__(shape, std, bias, rng, device)
-        self.stride, self.pad, self.groups = stride, pad, groups
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.conv2d(x, self.weight, self.bias,
@@ -56,7 +59,7 @@ class Linear(_Weighted):
     """(N, in_features) -> (N, out_features); std, bias, rng and device as in Conv2d."""
 
     def __init__(self, in_features: int, out_features: int, *, std: float | None = None,
-                 bias: float | None = 0.0, rng: np.random.Generator | int = 0,
+                 bias: float | None = 0.0, rng: Rng = None,
                  device: str | Device | None = None) -> None:
         super().__init__((in_features, out_features), std, bias, rng, device)
 
@@ -64,66 +67,71 @@ class Linear(_Weighted):
         return ops.linear(x, self.weight, self.bias)
 
 
-class _Fixed(Module):
-    """An op without parameters, with its options fixed."""
+class _Pool(Module):
+    """A window of `size` rows and columns that moves by `stride`."""
 
-    def __init__(self, **options: float) -> None:
-        self.options = options
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.op(x, **self.options)
+    def __init__(self, size: int, stride: int) -> None:
+        name = type(self).__name__
+        self.size, self.stride = whole(name, "size", size), whole(name, "stride", stride)
 
 
-class MaxPool2d(_Fixed):
+class MaxPool2d(_Pool):
     """The largest number of each window.  Paper: section 3.4 (size 3, stride 2)."""
 
-    op = staticmethod(ops.max_pool2d)
-
-    def __init__(self, size: int, stride: int) -> None:
-        super().__init__(size=size, stride=stride)
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.max_pool2d(x, size=self.size, stride=self.stride)
 
 
-class AvgPool2d(_Fixed):
+class AvgPool2d(_Pool):
     """The mean of each window."""
 
-    op = staticmethod(ops.avg_pool2d)
-
-    def __init__(self, size: int, stride: int) -> None:
-        super().__init__(size=size, stride=stride)
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.avg_pool2d(x, size=self.size, stride=self.stride)
 
 
-class LocalResponseNorm(_Fixed):
+class LocalResponseNorm(Module):
     """Neighbouring channels compete; options as in `ops.local_response_norm`."""
 
-    op = staticmethod(ops.local_response_norm)
+    def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4,
+                 beta: float = 0.75) -> None:
+        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+        if whole("LocalResponseNorm", "size", size) % 2 == 0:
+            raise InputError(f"LocalResponseNorm: size is {size}; it must be odd")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha,
+                                       beta=self.beta)
 
 
-class ReLU(_Fixed):
+class ReLU(Module):
     """max(x, 0)."""
 
-    op = staticmethod(ops.relu)
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.relu(x)
 
 
-class Tanh(_Fixed):
+class Tanh(Module):
     """Hyperbolic tangent."""
 
-    op = staticmethod(ops.tanh)
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.tanh(x)
 
 
-class Flatten(_Fixed):
+class Flatten(Module):
     """(N, ...) -> (N, the rest)."""
 
-    op = staticmethod(ops.flatten)
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.flatten(x)
 
 
 class Dropout(Module):
     """Drop each number with probability p in training, scale by 1 - p in evaluation (2012 rule).
 
-    The masks are drawn on the host from `rng`, so that they are the same on every device.
-    Paper: section 4.2.
+    The masks are drawn on the host from `rng` (None: see `init.seed`), so that they are the same
+    on every device.  Paper: section 4.2.
     """
 
-    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int = 0) -> None:
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
         if not 0 <= p < 1:
             raise InputError(f"Dropout: p is {p}; it is the probability to drop, in [0, 1)")
         self.p, self.rng = p, init.generator(rng)

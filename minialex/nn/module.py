@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from .. import backend
 from ..backend import Device
-from ..errors import UnknownNameError
+from ..errors import InputError, InputTypeError, UnknownNameError
 from ..tensor import Tensor, load
 
 __all__ = ["Module", "Parameter"]
@@ -39,7 +40,18 @@ watches = _Watches()
 class _Finished(type):
     """Marks a module as finished once its __init__ has run, so that misspelt names are noticed."""
 
+    @property
+    def __signature__(cls) -> inspect.Signature:  # what inspect and help show: that of __init__
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        return inspect.Signature(parameters)
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        signature = inspect.signature(cls)
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InputTypeError(f"{cls.__name__}: {error}; it takes "
+                                 f"{', '.join(signature.parameters) or 'nothing'}") from None
         module = super().__call__(*args, **kwargs)
         object.__setattr__(module, "_finished", True)
         return module
@@ -51,10 +63,15 @@ class Module(metaclass=_Finished):
     They are found in attributes, also inside lists, tuples and dicts. `training` says which of
     the two ways a layer such as Dropout works. Calling the module calls its `forward`.
     After __init__ only existing attributes can be set: a misspelt one is an error.
+    Printing a module shows a line for each layer: path, kind and options (unless they are the usual
+    ones), shapes of its parameters, how many numbers are in them, and devices.
     """
 
     _finished = False
     training = True
+
+    def __init__(self) -> None:
+        pass
 
     def forward(self, *inputs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define it")
@@ -79,15 +96,35 @@ class Module(metaclass=_Finished):
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"{type(self).__name__} has no attribute {name!r}{hint}"
 
+    def __repr__(self) -> str:
+        rows = []
+        for path, module in self.named_modules():
+            usual, own = inspect.signature(type(module)).parameters, vars(module)
+            options = [f" {name}={value}" for name, value in own.items() if name in usual
+                       and isinstance(value, (int, float, str, tuple))
+                       and value != usual[name].default]
+            shapes = [str(value.shape) for value in own.values() if isinstance(value, Parameter)]
+            inside = [p for _, p in _walk(module, "", set()) if isinstance(p, Parameter)]
+            rows.append(((path and f"{path}: ") + type(module).__name__ + "".join(options),
+                         " ".join(shapes), f"{sum(p.size for p in inside):,}" if inside else "",
+                         ", ".join(dict.fromkeys(p.device.name for p in inside))))
+        a, b, c, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{kind:{a}}  {shapes:{b}}  {size:>{c}}  {devices}".rstrip()
+                         for kind, shapes, size, devices in rows)
+
     def named_modules(self) -> Iterator[tuple[str, Module]]:
-        """This module and all below it with their paths, in the order of assignment."""
-        return ((path, value) for path, value in _walk(self, "") if isinstance(value, Module))
+        """This module and all below it with their paths, in the order of assignment, each once."""
+        return ((path, module) for path, module in _walk(self, "", set())
+                if isinstance(module, Module))
 
     def named_parameters(self) -> dict[str, Parameter]:
         """Every parameter by its path, in the order of assignment; a shared one once."""
         named: dict[str, Parameter] = {}
-        for path, value in _walk(self, ""):
-            if isinstance(value, Parameter) and value not in named.values():
+        for path, value in _walk(self, "", set()):
+            if path in named:
+                raise InputError(f"{type(self).__name__}: there are two parameters {path}; rename "
+                                 "a key of the dict that holds one of them")
+            if isinstance(value, Parameter):
                 named[path], value.name = value, path
         return named
 
@@ -118,21 +155,21 @@ class Module(metaclass=_Finished):
 
     def state(self) -> dict[str, np.ndarray]:
         """All parameters by path, as NumPy arrays: what a checkpoint stores."""
-        return {name: p.numpy() for name, p in self.named_parameters().items()}
+        return {name: np.asarray(p.numpy(), order="C")  # a file knows no other order
+                for name, p in self.named_parameters().items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set all parameters; every name and shape must fit. Nothing is changed if one does not."""
         load(self.named_parameters(), state, type(self).__name__)
 
 
-def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every module and parameter in `value`, itself included, with its path."""
-    if isinstance(value, (Parameter, Module)):
+def _walk(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """Every module and parameter in `value`, itself included, with its path; each once."""
+    if not isinstance(value, (Module, Parameter, dict, list, tuple)) or id(value) in seen:
+        return
+    seen.add(id(value))  # a module may be shared, or know the one that it is in
+    if isinstance(value, (Module, Parameter)):
         yield path, value
-    items: Any = ()
-    if isinstance(value, (Module, dict)):
-        items = (vars(value) if isinstance(value, Module) else value).items()
-    elif isinstance(value, (list, tuple)):
-        items = enumerate(value)
-    for key, item in items:
-        yield from _walk(item, f"{path}.{key}" if path else str(key))
+    inside = () if isinstance(value, Parameter) else getattr(value, "__dict__", value)
+    for key, item in inside.items() if isinstance(inside, dict) else enumerate(inside):
+        yield from _walk(item, f"{path}.{key}" if path else str(key), seen)

@@ -16,19 +16,15 @@ def watch(net: Module, before: Callable | None = None,
 
     before(path, layer, x): told the first input of each module of `net` that is called;
     after(path, layer, y): told its output. Either may return a tensor to be used in place of what
-    it saw; None changes nothing. What they call themselves is not watched.
+    it saw; None changes nothing. Where they want to call the layer: layer.forward(x).
     path: as in `named_modules`, "" for `net` itself; for a module in two places, the first.
     Only calls in this thread are watched. Watches can be nested: the outer one is told first
     before a layer, and last after it.
     """
-    paths = {id(layer): path for path, layer in reversed([*net.named_modules()])}
+    paths = {id(layer): path for path, layer in net.named_modules()}
 
     def tell(watcher: Callable | None, layer: Module, x: Any) -> Any:
-        others, watches.active = watches.active, ()
-        try:
-            given = watcher(paths[id(layer)], layer, x) if watcher else None
-        finally:
-            watches.active = others
+        given = watcher(paths[id(layer)], layer, x) if watcher else None
         return x if given is None else given
 
     def around(layer: Module, forward: Callable) -> Callable:

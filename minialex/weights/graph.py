@@ -55,8 +55,8 @@ class _Chain:
         self.add("Conv", layer, kernel_shape=list(conv.weight.shape[:2]), strides=2 * [conv.stride],
                  pads=[above, left, below, right], group=groups)
 
-    def pool(self, op: str, layer: str, options: dict[str, Any]) -> None:
-        self.add(op, layer, kernel_shape=2 * [options["size"]], strides=2 * [options["stride"]])
+    def pool(self, op: str, layer: str, size: int, stride: int) -> None:
+        self.add(op, layer, kernel_shape=2 * [size], strides=2 * [stride])
 
     def linear(self, layer: str) -> None:
         self.add("Gemm", layer, transB=1)  # the matrix is (out, in)
@@ -82,7 +82,7 @@ def _alexnet(chain: _Chain, net: AlexNet) -> None:
         if number <= 2:
             _norm(chain, f"norm{number}", net)
         if number in (1, 2, 5):
-            chain.pool("MaxPool", f"pool{number}", column.pool.options)
+            chain.pool("MaxPool", f"pool{number}", column.pool.size, column.pool.stride)
     chain.add("Flatten", "pool5", axis=1)
     for layer in ("fc6", "fc7"):
         chain.linear(layer)
@@ -92,11 +92,10 @@ def _alexnet(chain: _Chain, net: AlexNet) -> None:
 
 
 def _norm(chain: _Chain, layer: str, net: AlexNet) -> None:
-    options = net.columns[0].norm.options
+    norm = net.columns[0].norm
     # The trap of alpha: ONNX divides it by the size of the window, as Caffe does; we do not.
-    lrn: dict[str, Any] = {
-        "size": options["size"], "alpha": options["alpha"] * options["size"],
-        "beta": options["beta"], "bias": options["k"]}
+    lrn: dict[str, Any] = {"size": norm.size, "alpha": norm.alpha * norm.size, "beta": norm.beta,
+                           "bias": norm.k}
     if net.norm == "caffe":
         chain.add("LRN", layer, **lrn)  # one tower: its window sees over the columns' border
     else:  # each column by itself
@@ -109,7 +108,7 @@ def _lenet(chain: _Chain, net: LeNet5) -> None:
     for layer in ("c1", "c3"):
         chain.conv(layer, getattr(net, layer))
         chain.add("Tanh", layer)
-        chain.pool("AveragePool", layer, {"size": 2, "stride": 2})
+        chain.pool("AveragePool", layer, size=2, stride=2)
     chain.add("Flatten", "c3", axis=1)
     for layer in ("c5", "f6"):
         chain.linear(layer)
