@@ -100,7 +100,7 @@ class Classifier:
         return np.concatenate(found)
 
     def read(self, picture: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-        """A picture as in training: shorter side, then the central square: uint8 (H, W, C).
+        """A picture as in training: the central square, or squeezed into one: uint8 (H, W, C).
 
         A network that was trained on grey images gets the brightness of a coloured one.
         Raises DataError if the file is no picture, or the array of another shape.
@@ -113,7 +113,7 @@ class Classifier:
             return picture
         if not Path(picture).is_file():
             raise DataError(f"{picture}: there is no such file; correct the name")
-        image = read_image(picture, shape[0])
+        image = read_image(picture, shape[0], self.preparation.squeeze)
         if shape[2] == 1:  # brightness as television has it (ITU-R BT.601), and Pillow
             image = np.rint(image @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
         return image

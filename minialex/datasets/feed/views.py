@@ -65,6 +65,7 @@ class Preparation(NamedTuple):
     central crop is taken off every crop, as in 2012; scale: 1 keeps grey levels, as in 2012.
     noise, and mirror, the chance of a mirror image: for training views; 0 is for pictures that mean
     something else in a mirror, and keeps mirror images out of the ten views too.
+    squeeze: how `read_image` is to make pictures square.
     """
 
     size: int
@@ -72,6 +73,7 @@ class Preparation(NamedTuple):
     scale: float = 1.0
     noise: ColourNoise | None = None
     mirror: float = 0.5
+    squeeze: bool = False
 
     def random_views(self, rng: np.random.Generator, n: int, shape: Sequence[int]) -> Views:
         """One view of each of n images (H, W, C): any place, mirrored or not, noise on it.
