@@ -193,6 +193,13 @@ def test_normalize_across_is_one_tower(devices, rng):
     assert difference(apart, y.numpy()) > 1e-3, "negative control"
 
 
+def test_a_network_with_caffes_norm_learns(devices, rng):
+    net = models.AlexNet(devices, 3, width=0.05, init="he", norm="caffe")
+    ops.softmax_cross_entropy(net(photographs(rng, 2)), np.array([0, 2])).backward()
+    for name, parameter in net.named_parameters().items():
+        assert np.abs(parameter.grad.numpy()).max() > 0, name
+
+
 # Out
 
 

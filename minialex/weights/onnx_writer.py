@@ -32,7 +32,7 @@ def write_onnx(net: AlexNet | LeNet5, path: str | os.PathLike[str]) -> None:
                              "a LeNet5")
     onnx = import_onnx("write_onnx")
     helper, tower, nodes = onnx.helper, to_tower(net), []
-    classes = len(tower["fc8.bias" if isinstance(net, AlexNet) else "output.bias"])
+    classes = len(list(tower.values())[-1])  # the biases of the last layer
     for node in nodes_of(net):
         attributes, others = dict(node.attributes), node.weights
         if node.op == "Dropout":  # whose ratio is an input since opset 12
@@ -40,16 +40,16 @@ def write_onnx(net: AlexNet | LeNet5, path: str | os.PathLike[str]) -> None:
             tower[others[0]] = np.array(attributes.pop("ratio"), np.float32)
         nodes.append(helper.make_node(node.op, node.inputs + others, node.outputs,
                                       name=node.outputs[0], **attributes))
-    # Taken out one by one, so that no more than one array is in memory twice.
-    weights = [onnx.numpy_helper.from_array(tower.pop(name), name) for name in list(tower)]
     channels, side = (net.channels, net.image_size) if isinstance(net, AlexNet) else (1, 28)
     pixels = helper.make_tensor_value_info(INPUT, 1, ["N", channels, side, side],
                                            "blue, green, red" if is_bgr(net) else "")
     answer = helper.make_tensor_value_info(OUTPUT, 1, ["N", classes])
-    graph = helper.make_graph(nodes, type(net).__name__, [pixels], [answer], weights)
-    del weights
+    graph = helper.make_graph(nodes, type(net).__name__, [pixels], [answer])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)],
                               ir_version=IR_VERSION, producer_name="minialex")
-    del graph
+    for name in list(tower):  # put in last and one by one, or all would be copied again and again
+        array = tower.pop(name)
+        model.graph.initializer.add(name=name, data_type=1, dims=array.shape,
+                                    raw_data=array.astype("<f4").tobytes())
     with replacing(path) as file:
         file.write(model.SerializeToString(deterministic=True))
