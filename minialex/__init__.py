@@ -3,7 +3,8 @@
 from . import backend, datasets, models, nn, ops, optim
 from .gradcheck import GradientError, check_gradients
 from .nn.init import seed
-from .tensor import Tensor, no_grad, op, randn, zeros
+from .operation import op
+from .tensor import Tensor, no_grad, randn, zeros
 
 __version__ = "0.1.0"
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, InputTypeError
-from .tensor import Tensor, load
+from .tensor import Tensor, load, mark_changed
 
 __all__ = ["SGD"]
 
@@ -40,6 +40,8 @@ class SGD:
         if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
             raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
                              "'weight_decay'")
+        if not isinstance(parameters, Iterable):
+            raise InputTypeError(f"SGD: got a {type(parameters).__name__}; pass net.parameters()")
         self.parameters: dict[str, Tensor] = {}
         for name, p in (parameters.items() if isinstance(parameters, Mapping) else
                         [(getattr(p, "name", ""), p) for p in parameters]):
@@ -77,6 +79,7 @@ class SGD:
                                      f"{p.shape}; drop the gradients, and make a new SGD")
                 with p.device:
                     self._update(p.device.xp, p.data, v.data, p.grad.data, lr, decay)
+                mark_changed(p)
 
     def _update(self, xp: Any, w: Any, v: Any, g: Any, lr: float, decay: float) -> None:
         """In place, a few thousand numbers at a time so that each is fetched from memory once."""

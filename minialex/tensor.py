@@ -1,16 +1,16 @@
-"""Tensor, Node, `@op` and the walk back: all of automatic differentiation.
+"""Tensor, Node and the walk back: the tape of automatic differentiation.
 
-An op is one function `f(xp, *arrays, **options) -> (value, backward)`. `@op` lifts it from arrays
-to tensors: it checks the inputs, makes their device current, calls the function and notes on the
-tape (a graph of `Node`s) whom the gradient goes to. `Tensor.backward` walks that graph once, from
-the result to the leaves, and frees each node as it goes. Built in chapter 02.
+`record` notes on the tape (a graph of `Node`s) whom the gradient of an op's result goes to; `@op`
+(operation.py) calls it. `Tensor.backward` walks that graph once, from the result to the leaves,
+and frees each node as it goes. Built in chapter 02.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
+import heapq
+import itertools
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,33 +18,40 @@ from typing import Any
 import numpy as np
 
 from . import backend
-from .backend import Array, Device, DeviceError
+from .backend import Array, Device
 from .errors import InputError, InputTypeError, UsageError
 
-__all__ = ["HostArray", "Node", "Tensor", "load", "no_grad", "op", "randn", "record", "zeros"]
+__all__ = ["Node", "Tensor", "load", "mark_changed", "no_grad", "randn", "record", "zeros"]
 
-HostArray = np.ndarray  # annotates an op's parameter that stays on the host, such as labels
+
+def _operator(*operands: Any) -> Tensor:
+    """Keeps the place of an operator for the op that declares it."""
+    raise NotImplementedError
 
 
 class Tensor:
     """An array on a device, and, if it `requires_grad`, its place on the tape.
 
-    array: nested lists or a NumPy array, which is copied to `device` (default: `backend.use`).
-    Floats in lists become float32; NumPy arrays keep their type. Integers cannot require a
-    gradient. `data` is the array itself, `grad` the gradient (a Tensor, or None).
+    array: nested lists, or an array, which is copied to `device` (default: `backend.use`).
+    Floats in lists become float32; arrays keep their type. Integers cannot require a gradient.
+    `data` is the array itself. Do not write into it between forward and backward: the tape keeps
+    it without a copy. `grad` is the gradient (a Tensor, or None).
+    `x.numpy()`, `x.item()`, `float(x)` and `x.detach()` give values, through which no gradient
+    flows. NumPy's functions on a tensor that requires a gradient are refused.
     """
 
-    __slots__ = ("__weakref__", "data", "device", "grad", "node", "requires_grad")
-    __array_ufunc__ = None  # NumPy leaves `array * tensor` to us
+    __slots__ = ("__weakref__", "_grad", "changed", "data", "device", "node", "requires_grad")
+    __array_priority__ = 1000.0  # NumPy leaves `array * tensor` to us
+    __neg__ = __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _operator
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _operator
 
     def __init__(self, array: Any, device: str | Device | None = None,
                  requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
             raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
-        if not hasattr(array, "dtype"):
-            array = np.asarray(array)
-            if array.dtype == np.float64:
-                array = array.astype(np.float32)
+        listed, array = not hasattr(array, "dtype"), np.asarray(array)
+        if listed and array.dtype == np.float64:
+            array = array.astype(np.float32)
         if array.dtype.kind not in "fiub":
             raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or "
                                  "booleans")
@@ -53,18 +60,32 @@ class Tensor:
                                  "use array.astype('float32')")
         self.device = backend.default() if device is None else backend.device(device)
         self.data = self.device.asarray(array)
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self.node: Node | None = None
         self.requires_grad = requires_grad
+        self.changed = 0  # when `data` was last written in place, by the clock of the tape
 
     @classmethod
     def _of(cls, data: Array, device: Device) -> Tensor:
         """Wrap an array that lies on `device` already, without a copy."""
         tensor = cls.__new__(cls)
         tensor.data, tensor.device = data, device
-        tensor.grad = tensor.node = None
+        tensor._grad = tensor.node = None
         tensor.requires_grad = False
+        tensor.changed = 0
         return tensor
+
+    @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        came, own = (f"{x.dtype} {x.shape} on {x.device}" if isinstance(x, Tensor) else type(x)
+                     for x in (gradient, self))
+        if gradient is not None and came != own:
+            raise InputTypeError(f"grad: {came} came; give None, or a Tensor of {own}")
+        self._grad = gradient
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -92,15 +113,55 @@ class Tensor:
         return self.device.to_host(self.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad and not _thread.silent:
+            raise InputTypeError("NumPy would lose the gradient of this tensor; use minialex.ops "
+                                 "(concat to join), or x.numpy() or x.detach() for its values")
         if self.device.kind != "cpu":
             raise InputTypeError(f"Tensor on {self.device}: call x.numpy() to copy it to the host")
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
-    def item(self) -> float:
+    def item(self) -> Any:
         """The value of a tensor with one element, as a Python number; waits for the device."""
+        if self.size != 1:
+            raise InputError(f"Tensor: shape {self.shape} is not size 1, to be taken as a single "
+                             "number; reduce it first, or use x.numpy()")
         return self.numpy().item()
 
-    __float__ = item
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else str(self), spec)
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __getitem__(self, key: Any) -> Tensor:  # Python also asks it in `for`, `in` and `a, b = x`
+        raise InputTypeError("Tensor: no indexing, no loops; use ops.take_channels or ops.reshape, "
+                             "or x.numpy()[...] for values without a gradient")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Tensor, np.ndarray, np.generic, int, float)):
+            raise InputTypeError("Tensor: == compares no tensors; use x.numpy() == y.numpy(), or "
+                                 "`x is y` to ask whether they are the same")
+        return NotImplemented
+
+    __hash__ = object.__hash__
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copy and pickle keep: the values on the host, and the device by its name."""
+        if self.node is not None:
+            raise UsageError("Tensor: the result of an op cannot be copied or pickled, because its "
+                             "tape would stay behind; use x.detach() or x.numpy()")
+        slots = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
+        state = {name: getattr(self, name) for name in slots - {"__weakref__"}}
+        return {**state, "data": self.numpy(), "device": self.device.name, "changed": 0}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.device = backend.device(state["device"])
+        self.data = self.device.asarray(state["data"])
 
     def detach(self) -> Tensor:
         """The same values (not copied), off the tape."""
@@ -120,8 +181,9 @@ class Tensor:
                              "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
         seed = np.ones(self.shape) if gradient is None else gradient
         seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
-        if seed.shape != self.shape:
-            raise InputError(f"backward: gradient is {seed.shape}, not {self.shape} as the tensor")
+        if seed.shape != self.shape or seed.dtype.kind not in "fiub":
+            raise InputError(f"backward: gradient is {seed.dtype} {seed.shape}; give real numbers "
+                             f"of shape {self.shape}, as the tensor")
         gradient = self.device.asarray(seed, self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
@@ -143,6 +205,7 @@ class Node:
     shape: tuple[int, ...]
     dtype: np.dtype
     device: Device  # where backward works
+    made: int  # when, by the clock of the tape
 
     def pull(self, gy: Array) -> Sequence[Array | None]:
         """The gradients of the inputs, from the gradient of the result; frees what they needed."""
@@ -151,10 +214,7 @@ class Node:
             raise UsageError(f"backward: the tape below this {self.name} has been used and freed "
                              "by an earlier backward(); run the forward pass again")
         with self.device:
-            if backward.__code__.co_argcount == 2:  # can leave out what nobody wants
-                gradients = backward(gy, tuple(parent is not None for parent in self.parents))
-            else:
-                gradients = backward(gy)
+            gradients = backward(gy)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
         if len(gradients) != len(self.parents):
@@ -163,37 +223,25 @@ class Node:
         return gradients
 
 
-def _order(root: Node) -> Iterator[Node]:
-    """Every node that `root` was made from, each after all the nodes that use it."""
-    uses: dict[Node, int] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        uses[node] = uses.get(node, 0) + 1
-        if uses[node] == 1:
-            stack.extend(parent for parent in node.parents if isinstance(parent, Node))
-    ready = [root]
-    while ready:
-        node = ready.pop()
-        parents = node.parents
-        yield node
-        for parent in parents:
-            if isinstance(parent, Node):
-                uses[parent] -= 1
-                if uses[parent] == 0:
-                    ready.append(parent)
-
-
 def _walk_back(root: Node, gradient: Array) -> None:
-    """Carry the gradient from `root` to the leaves, freeing the tape on the way."""
-    pending = {root: gradient}
-    for node in _order(root):
+    """Carry the gradient from `root` to the leaves, freeing the tape on the way.
+
+    What was made last goes first: so a node's turn comes when all that used it have had theirs.
+    """
+    pending, waiting = {root: gradient}, [(-root.made, root)]
+    while waiting:
+        _, node = heapq.heappop(waiting)
         gy = pending.pop(node)
         gradients = node.pull(gy)
         parents, node.parents = node.parents, ()
         for index, (parent, g) in enumerate(zip(parents, gradients, strict=True)):
             if parent is None:
                 continue
+            if isinstance(parent, Tensor) and (parent.changed > node.made
+                                               or parent.device is not node.device):
+                raise UsageError(f"{node.name}: backward after input {index} was changed by an "
+                                 "optimizer, loaded or moved; run the forward pass again, or call "
+                                 "all backward() before step()")
             if g is None or g.shape != parent.shape or g.dtype != parent.dtype:
                 got = "None" if g is None else f"{g.dtype} {g.shape}"
                 raise UsageError(f"{node.name}: backward returned {got} for input {index}, "
@@ -206,6 +254,7 @@ def _walk_back(root: Node, gradient: Array) -> None:
                 pending[parent] = _sum(node.device, pending[parent], g)
             else:
                 pending[parent] = g
+                heapq.heappush(waiting, (-parent.made, parent))
 
 
 def _sum(device: Device, a: Array, b: Array) -> Array:
@@ -220,113 +269,67 @@ def _add_to_leaf(leaf: Tensor, gradient: Array, shared: bool = False) -> None:
     elif shared:
         with leaf.device:
             gradient = gradient.copy()
-    leaf.grad = Tensor._of(leaf.device.own(gradient), leaf.device)
+    leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
 
 
-_recording = True
+class _Thread(threading.local):
+    silent = 0  # how many `no_grad` blocks of this thread are open
+
+
+_thread = _Thread()
+_clock = itertools.count(1)  # numbers what happens to the tape, in order
 
 
 @contextlib.contextmanager
 def no_grad() -> Iterator[None]:
-    """`with no_grad():` computes values only: nothing is recorded, nothing kept for backward."""
-    global _recording
-    before, _recording = _recording, False
+    """`with no_grad():` computes values only: nothing is recorded, nothing kept for backward.
+
+    It holds for this thread. In a generator it also holds between two values, for whoever takes
+    them. `@no_grad()` does the same for a function.
+    """
+    mine = vars(_thread)  # also if another thread closes what this one has opened
+    mine["silent"] = _thread.silent + 1
     try:
         yield
     finally:
-        _recording = before
+        mine["silent"] -= 1  # counted, so that two generators may end in any order
+
+
+def mark_changed(tensor: Tensor) -> None:
+    """Whoever writes into `tensor.data` says so; a tape from before it is then refused."""
+    tensor.changed = next(_clock)
 
 
 def record(name: str, value: Array, device: Device, backward: Callable, inputs: Sequence[Any],
-           backward_device: Device | None = None) -> Tensor:
-    """The result of an op as a Tensor, noted on the tape if one of the inputs wants a gradient."""
+           backward_device: Device | None = None, needs: bool = False) -> Tensor:
+    """The result of an op as a Tensor, noted on the tape if one of the inputs wants a gradient.
+
+    backward: gy -> gradients; or (gy, needs) -> gradients, where `needs` says which are wanted.
+    """
     result = Tensor._of(value, device)
     parents = tuple([
         (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs])
-    if _recording and any(parents):
+    wanted = tuple([parent is not None for parent in parents])
+    if True in wanted and not _thread.silent:
         result.requires_grad = True
-        result.node = Node(name, backward, parents, result.shape, result.dtype,
-                           backward_device or device)
+        pull = (lambda gy: backward(gy, wanted)) if needs else backward
+        result.node = Node(name, pull, parents, result.shape, result.dtype,
+                           backward_device or device, next(_clock))
     return result
-
-
-def op(function: Callable | None = None, *, methods: Sequence[str] = ()) -> Any:
-    """Lift `f(xp, *arrays, **options) -> (value, backward)` from arrays to tensors.
-
-    `backward(gy)` returns one gradient for each array (a single one need not be a tuple), or None
-    where there is none; `backward(gy, needs)` may also leave out those whose `needs` is False.
-    A parameter with an annotation is no tensor (`axis: int`, `labels: HostArray`) and has none.
-    methods: the operators of Tensor that call this op; "__rsub__" and its like swap the operands.
-    `f.on_arrays` is the function itself. Errors name the op and the argument.
-    """
-    if function is None:
-        return functools.partial(op, methods=methods)
-    name = function.__name__
-    signature = inspect.signature(function)
-    parameters = list(signature.parameters.values())[1:]
-    named = [p.name for p in parameters
-             if p.kind is p.POSITIONAL_OR_KEYWORD and p.annotation is p.empty]
-    required = sum(p.default is p.empty for p in parameters[: len(named)])
-    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-
-    @functools.wraps(function)
-    def lifted(*inputs: Any, **options: Any) -> Tensor:
-        if options and not options.keys().isdisjoint(named):  # linear(x, w, b=b)
-            bound = signature.bind(None, *inputs, **options)
-            inputs, options = bound.args[1:], bound.kwargs
-        tensors = inputs if any_number else inputs[: len(named)]
-        for first in tensors:
-            if isinstance(first, Tensor):
-                break
-        else:
-            raise _misfit(name, named, tensors or (None,), 0, None)
-        device, dtype, arrays = first.device, first.data.dtype, []
-        for index, x in enumerate(tensors):
-            if isinstance(x, Tensor) and x.device is device and x.data.dtype in (dtype, bool):
-                arrays.append(x.data)
-            elif x is None and index >= required:
-                arrays.append(None)
-            elif methods and isinstance(x, (int, float, np.number)):
-                # A NumPy number would promote float32 to float64.
-                arrays.append(x.item() if isinstance(x, np.number) else x)
-            else:
-                raise _misfit(name, named, tensors, index, first)
-        with device:
-            value, backward = function(device.xp, *arrays, *inputs[len(tensors) :], **options)
-        return record(name, device.own(value), device, backward, tensors)
-
-    lifted.on_arrays = function  # type: ignore[attr-defined]
-    for method in methods:
-        swapped = method.startswith("__r")
-        setattr(Tensor, method, (lambda b, a: lifted(a, b)) if swapped else lifted)
-    return lifted
-
-
-def _misfit(op: str, named: list[str], inputs: tuple, index: int, first: Any) -> Exception:
-    """What to say about an input that is no tensor, or on another device, or of another type."""
-    x, names = inputs[index], named or [f"input {i}" for i in range(len(inputs))]
-    name = names[index]
-    if not isinstance(x, Tensor):
-        return InputTypeError(f"{op}: {name} is a {type(x).__name__}, not a Tensor; wrap it: "
-                              "Tensor(array, device=...)")
-    other = names[inputs.index(first)]
-    if x.device is not first.device:
-        return DeviceError(f"{op}: {name} {x.shape} on {x.device} but {other} {first.shape} on "
-                           f"{first.device}; call transfer({name}, '{first.device}')")
-    return InputTypeError(f"{op}: {name} is {x.dtype} but {other} is {first.dtype}; nothing is "
-                          f"converted silently: make both the same, array.astype('{first.dtype}')")
 
 
 def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
     """Set tensors to stored arrays. Names, shapes and types must fit; else nothing is changed."""
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name in sorted(tensors.keys() | arrays.keys()):
-        stored, here = (f"{d[name].dtype} {d[name].shape}" if name in d else "missing"
+        stored, here = (f"{d[name].dtype.name} {d[name].shape}" if name in d else "missing"
                         for d in (arrays, tensors))
         if stored != here:
             raise InputError(f"{what}: {name} is {stored} among the stored arrays but {here} here; "
                              "were they stored from another network?")
     for name, tensor in tensors.items():
         tensor.data = tensor.device.asarray(arrays[name])
+        mark_changed(tensor)
 
 
 def zeros(*shape: int, dtype: Any = np.float32, **options: Any) -> Tensor:

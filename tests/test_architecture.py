@@ -21,14 +21,16 @@ LAYERS = {
     "backend": [],
     "tensor": ["backend"],
     "gradcheck": ["backend", "tensor"],
-    "ops": ["tensor"],
+    "operation": ["backend", "tensor"],
+    "ops": ["tensor", "operation"],
     "optim": ["tensor"],
     "nn": ["backend", "tensor", "ops"],
     "models": ["backend", "tensor", "ops", "nn"],
     "datasets": [],  # host arrays only, never Tensor
-    "training": ["backend", "tensor", "gradcheck", "ops", "optim", "nn", "models", "datasets"],
-    "weights": ["backend", "tensor", "gradcheck", "ops", "optim", "nn", "models", "datasets",
-                "training"],
+    "training": ["backend", "tensor", "operation", "gradcheck", "ops", "optim", "nn", "models",
+                 "datasets"],
+    "weights": ["backend", "tensor", "operation", "gradcheck", "ops", "optim", "nn", "models",
+                "datasets", "training"],
 }
 for below in LAYERS.values():
     below += ["errors", "files"]  # these two import nothing of minialex, but files its errors
@@ -36,12 +38,13 @@ LAYERS |= {"errors": [], "files": ["errors"]}
 LAYERS["tools"] = list(LAYERS)
 LAYERS["__main__"] = ["tools"]
 LAYERS[""] = list(LAYERS)  # minialex/__init__.py
-CORE = ["backend", "tensor", "gradcheck", "ops", "nn", "optim"]
+CORE = ["backend", "tensor", "operation", "gradcheck", "ops", "nn", "optim"]
 
 # Other people's packages. What is in no list (numba, scipy, torch, ...) is used nowhere.
 FOREIGN = {
     "backend": {"numpy", "threadpoolctl"},
     "tensor": {"numpy"},
+    "operation": {"numpy"},
     "gradcheck": {"numpy"},
     "optim": {"numpy"},
     "nn": {"numpy"},

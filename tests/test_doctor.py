@@ -21,7 +21,7 @@ import pytest
 
 from minialex import backend, datasets, ops
 from minialex.backend import _cupy
-from minialex.tensor import op
+from minialex.operation import op
 from minialex.tools import cli, doctor, selfcheck
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,6 +20,9 @@ class Maker:
     def __call__(self, *shape, dtype="float32", device=None):
         return ma.Tensor(np.ones(shape, dtype), device or self.here)
 
+    def weight(self, *shape, dtype="float32"):
+        return ma.Tensor(np.ones(shape, dtype), self.here, requires_grad=True)
+
 
 def says(error, *parts):
     """An error of this type, in one line that holds `parts` in this order."""
@@ -101,6 +104,13 @@ ROWS = {
                          "smaller window"),
     "max_pool2d size 0": (lambda t: ops.max_pool2d(t(8, 9, 9, 1), size=0, stride=2), ValueError,
                           "max_pool2d: size is 0; it must be a whole number", "at least 1"),
+    "max_pool2d size 300": (lambda t: ops.max_pool2d(t(1, 400, 400, 1), size=300, stride=2),
+                            ValueError, "max_pool2d: size is 300; it must be a whole number, ",
+                            "at least 1 and at most 255"),
+    "max_pool2d stride True": (lambda t: ops.max_pool2d(t(8, 9, 9, 1), size=3, stride=True),
+                               ValueError, "max_pool2d: stride is True; it must be a whole number"),
+    "max_pool2d size 2.0": (lambda t: ops.max_pool2d(t(8, 9, 9, 1), size=np.float32(2), stride=1),
+                            ValueError, "max_pool2d: size is ", "it must be a whole number"),
     "max_pool2d stride 0": (lambda t: ops.max_pool2d(t(8, 9, 9, 1), size=3, stride=0), ValueError,
                             "max_pool2d: stride is 0; it must be a whole number", "at least 1"),
     "avg_pool2d size pair": (lambda t: ops.avg_pool2d(t(8, 9, 9, 1), size=(2, 2), stride=2),
@@ -139,6 +149,12 @@ ROWS = {
                         "transpose: axes is (0, 1, 1)", "x (2, 3, 4)", "once"),
     "transpose too few": (lambda t: ops.transpose(t(2, 3, 4), (1, 0)), ValueError,
                           "transpose: axes is (1, 0)", "x (2, 3, 4)", "once"),
+    "reshape with a half": (lambda t: ops.reshape(t(2, 3), (1.5, 4)), ValueError,
+                            "reshape: x (2, 3) holds 6 numbers", "(1.5, 4)", "multiply to 6"),
+    "reshape with a word": (lambda t: ops.reshape(t(2, 3), "flat"), ValueError,
+                            "reshape: x (2, 3) holds 6 numbers", "flat", "multiply to 6"),
+    "transpose by a number": (lambda t: ops.transpose(t(2, 3), 1), ValueError,
+                              "transpose: axes is 1 for x (2, 3)", "once"),
     "concat shapes": (lambda t: ops.concat(t(2, 3, 4), t(2, 3, 5), t(2, 2, 4)), ValueError,
                       "concat: input 2 is (2, 2, 4) but input 0 is (2, 3, 4)",
                       "all sizes but that of axis 2 must be equal"),
@@ -149,13 +165,20 @@ ROWS = {
     "concat nothing": (lambda t: ops.concat(), TypeError,
                        "concat: input 0 is a NoneType, not a Tensor"),
     "concat list": (lambda t: ops.concat([t(2), t(2)]), TypeError,
-                    "concat: input 0 is a list, not a Tensor"),
+                    "concat: input 0 is a list, not a Tensor; give tensors one by one: ",
+                    "concat(*list)"),
+    "concat None": (lambda t: ops.concat(t(2), None), TypeError,
+                    "concat: input 1 is a NoneType, not a Tensor"),
+    "concat half": (lambda t: ops.concat(t(2, 3), t(2, 3), axis=0.5), ValueError,
+                    "concat: axis is 0.5; it must be a whole number"),
     "take_channels order": (lambda t: ops.take_channels(t(2, 5), 3, 3), ValueError,
                             "take_channels: start=3, stop=3 but x (2, 5)",
                             "give 0 <= start < stop <= 5"),
     "take_channels beyond": (lambda t: ops.take_channels(t(2, 5), 3, 6), ValueError,
                              "take_channels: start=3, stop=6 but x (2, 5)",
                              "give 0 <= start < stop <= 5"),
+    "take_channels half": (lambda t: ops.take_channels(t(2, 5), 0.5, 2), ValueError,
+                           "take_channels: start is 0.5; it must be a whole number"),
     "take_channels negative": (lambda t: ops.take_channels(t(2, 5), -2, 5), ValueError,
                                "take_channels: start=-2, stop=5", "give 0 <= start < stop <= 5"),
 
@@ -177,6 +200,8 @@ ROWS = {
                            "(N, classes)", "N"),
     "labels list": (lambda t: loss(t, [0, 1]), TypeError,
                     "softmax_cross_entropy: labels are list; ", "NumPy array of integers"),
+    "labels tensor": (lambda t: loss(t, ma.Tensor([0, 1], t.here)), TypeError,
+                      "softmax_cross_entropy: labels is a Tensor, ", "labels.numpy()"),
     "labels float": (lambda t: loss(t, labels(0.0, 1.0)), TypeError,
                      "softmax_cross_entropy: labels are float64; ", "NumPy array of integers"),
     "labels bool": (lambda t: loss(t, labels(True, False)), TypeError,
@@ -199,6 +224,21 @@ ROWS = {
                             "concat: input 2 is float64 but input 0 is float32"),
     "mixed types, operator": (lambda t: t(2, dtype="float64") * t(2, dtype="int32"), TypeError,
                               "mul: b is int32 but a is float64", "array.astype('float64')"),
+    "uint8 images": (lambda t: ops.conv2d(t(8, 9, 9, 1, dtype="uint8"), t.weight(5, 5, 1, 2)),
+                     TypeError, "conv2d: x is uint8 but w is float32; nothing is converted",
+                     "give x as array.astype('float32')"),
+    "float64 images": (lambda t: ops.linear(t(8, 3, dtype="float64"), t.weight(3, 4)), TypeError,
+                       "linear: x is float64 but w is float32; nothing is converted silently; ",
+                       "give x as array.astype('float32')"),
+    "float64 images, bias": (
+        lambda t: ops.linear(t(8, 3, dtype="float64"), t.weight(3, 4), t.weight(4)), TypeError,
+        "linear: x is float64 but w is float32; ", "give x as array.astype('float32')"),
+    "float16 weight": (lambda t: ops.linear(t(8, 3), t.weight(3, 4, dtype="float16")), TypeError,
+                       "linear: x is float32 but w is float16; ",
+                       "give x as array.astype('float16')"),
+    "integers before floats": (lambda t: t(2, dtype="int64") * t(2), TypeError,
+                               "mul: a is int64 but b is float32; ",
+                               "give a as array.astype('float32')"),
     "array first": (lambda t: ops.relu(np.ones(3)), TypeError,
                     "relu: x is a ndarray, not a Tensor; wrap it: Tensor("),
     "array second": (lambda t: ops.linear(t(8, 3), np.ones((3, 4))), TypeError,
@@ -255,3 +295,18 @@ def test_mixed_devices(message, call, two_devices):
     here, there = two_devices
     message = re.escape(message.format(here=here, there=there))
     check(lambda: call(Maker(here, there)), DeviceError, rf"\A{message}\Z")
+
+
+@pytest.mark.parametrize("integer", [np.int64, np.uint8, np.int32])
+def test_integers_of_numpy_are_whole_numbers(integer, device):
+    """Sizes that were computed from arrays are such."""
+    t, two, one = Maker(device, device), integer(2), integer(1)
+    assert ops.max_pool2d(t(1, 5, 5, 1), size=two, stride=two).shape == (1, 2, 2, 1)
+    assert ops.avg_pool2d(t(1, 5, 5, 1), size=two, stride=two).shape == (1, 2, 2, 1)
+    y = ops.conv2d(t(1, 5, 5, 400), t(3, 3, 200, 2), stride=two, pad=one, groups=two)
+    assert y.shape == (1, 3, 3, 2)
+    assert ops.conv2d(t(1, 5, 5, 2), t(3, 3, 2, 2), pad=(one, 0, two, 0)).shape == (1, 4, 5, 2)
+    assert ops.local_response_norm(t(1, 2, 2, 4), size=integer(3)).shape == (1, 2, 2, 4)
+    assert ops.concat(t(2, 3), t(2, 3), axis=one).shape == (2, 6)
+    assert ops.take_channels(t(2, 5), one, integer(3)).shape == (2, 2)
+    assert ops.reshape(t(2, 3), (integer(3), two)).shape == (3, 2)

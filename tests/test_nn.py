@@ -303,7 +303,9 @@ def test_state_round_trip(device, rng):
      r"Net: gain is float32 \(4,\) .*but float32 \(3,\)"),
     (lambda state: state.update(gain=np.zeros(3)),
      r"Net: gain is float64 \(3,\) .*but float32 \(3,\)"),
-], ids=["missing", "unknown", "shape", "dtype"])
+    (lambda state: state.update(gain=[1.0, 2.0, 3.0]),
+     r"Net: gain is float64 \(3,\) .*but float32 \(3,\)"),
+], ids=["missing", "unknown", "shape", "dtype", "list"])
 def test_state_that_does_not_fit_changes_nothing(change, message):
     net = Net()
     before, state = net.state(), {name: array + 1 for name, array in net.state().items()}

@@ -320,6 +320,12 @@ def test_what_cannot_be_learnt(bad):
         optim.SGD(bad(weight([1.0], "cpu:0")))
 
 
+@pytest.mark.parametrize("given", [nn.ReLU(), None, 3], ids=repr)
+def test_what_holds_no_parameters(given):
+    with pytest.raises(TypeError, match=rf"SGD: got a {type(given).__name__}; pass net\.param"):
+        optim.SGD(given)
+
+
 def test_misspelt_rule():
     with pytest.raises(ValueError, match="SGD: rules has 'rate'; a rule multiplies 'lr' or"):
         optim.SGD([weight([1.0], "cpu:0")], rules={"*bias": {"rate": 2.0}})

@@ -1,14 +1,22 @@
 """Tensor and the tape: who gets which gradient, what is freed when, and what is refused."""
 
+import contextlib
+import copy
 import gc
+import operator as operators
+import pickle
 import re
+import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import minialex as ma
-from minialex import Tensor, backend, models, no_grad, op, ops, optim
+from minialex import Tensor, backend, models, nn, no_grad, op, ops, optim
+from minialex.errors import MinialexError
+from minialex.tensor import load, mark_changed
 
 pytestmark = pytest.mark.ch02
 
@@ -43,6 +51,9 @@ def test_tensor_copies_the_array_in_and_out(device):
     (np.zeros(2, "float16"), "float16"),
     (np.zeros(2, "uint8"), "uint8"),
     (np.float64(1.5), "float64"),
+    ([], "float32"),
+    (np.zeros((0, 3)), "float64"),
+    ([np.zeros(2), np.ones(2)], "float32"),
 ])
 def test_lists_of_floats_become_float32_and_arrays_keep_their_type(device, values, dtype):
     x = Tensor(values, device)
@@ -57,6 +68,9 @@ def test_lists_of_floats_become_float32_and_arrays_keep_their_type(device, value
     (["cat"], {}, r"Tensor: array .*<U3; .*floats, integers or booleans"),
     ([1j], {}, r"Tensor: array .*complex128;"),
     (None, {}, r"Tensor: array .*object;"),
+    (np.array([None, 1.0]), {}, r"Tensor: array .*object;"),
+    ({"a": 1}, {}, r"Tensor: array .*object;"),
+    ([2**70], {}, r"Tensor: array .*object;"),
     (Tensor([1.0]), {}, r"Tensor: array is a Tensor.*; use transfer\(x, device\).*x\.detach\(\)"),
 ])
 def test_what_cannot_be_a_tensor(values, options, message):
@@ -88,6 +102,55 @@ def test_item_and_float(device):
     assert Tensor([[2.5]], device).item() == float(Tensor(2.5, device)) == 2.5
     with pytest.raises(ValueError, match="size 1"):
         Tensor([1.0, 2.0], device).item()
+
+
+@pytest.mark.parametrize("values", [True, 3, 2.5])
+def test_one_number_is_read_as_python_reads_numbers(device, values):
+    x = Tensor(values, device)
+    assert x.item() == values and float(x) == values and isinstance(float(x), float)
+    assert bool(x) is True and bool(x * 0) is False
+    assert f"{x * 1.0:8.3f}" == f"{values:8.3f}" and f"{x}" == str(x)
+
+
+def test_float_of_a_recorded_loss_is_its_value(device):
+    assert float(ops.sum(leaf([1, 2], device))) == 3
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [], [[0.0], [1.0]]], ids=str)
+@pytest.mark.parametrize("read", [float, bool, Tensor.item, "{:.3f}".format])
+def test_many_numbers_are_no_number(device, values, read):
+    with pytest.raises(ValueError, match=r"shape .* is not size 1") as caught:
+        read(Tensor(values, device))
+    assert isinstance(caught.value, MinialexError)
+
+
+def first_of(x):
+    first, *_ = x
+    return first
+
+
+@pytest.mark.parametrize(("ask", "message"), [
+    (lambda x: x[0], "no indexing, no loops; use ops.take_channels"),
+    (lambda x: x[1:, None], "no indexing"),
+    (list, "no indexing, no loops"),
+    (first_of, "no indexing, no loops"),
+    (lambda x: 1.0 in x, "no indexing, no loops"),
+    (lambda x: x == Tensor([1.0, 2.0]), r"== compares no tensors; use x\.numpy\(\) == y\.numpy"),
+    (lambda x: x != 1.0, "== compares no tensors"),
+    (lambda x: np.ones(2) == x, "== compares no tensors"),
+    (lambda x: np.float32(2) == x, "== compares no tensors"),
+    (lambda x: x in [Tensor([1.0, 2.0])], "== compares no tensors"),
+])
+def test_what_a_tensor_cannot_do_has_a_remedy(device, ask, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        ask(Tensor([1.0, 2.0], device))
+    assert isinstance(caught.value, MinialexError)
+
+
+def test_a_tensor_is_itself_only(device):
+    x, y = Tensor([1.0], device), Tensor([1.0], device)
+    assert x != None and x != "x" and x != [1.0]  # noqa: E711
+    assert x in [x, y] and x in {x} and y not in {x} and {x: 1, y: 2}[y] == 2
 
 
 def test_numpy_reads_a_cpu_tensor():
@@ -144,9 +207,21 @@ def test_operators_with_tensors(device):
 
 def test_operators_refuse_arrays(device):
     x = Tensor([1.0, 2.0], device)
-    for operate in lambda: x * np.ones(2), lambda: np.ones(2) * x:
+    for operate in (lambda: x * np.ones(2), lambda: np.ones(2) * x,
+                    lambda: operators.imul(np.ones(2), x)):
         with pytest.raises(TypeError, match=r"mul: [ab] is a ndarray, not a Tensor; wrap it"):
             operate()
+
+
+def test_shapes_that_do_not_broadcast_are_named_with_the_op(device):
+    a, b = leaf(np.ones((3, 4)), device), leaf(np.ones(5), device)
+    for name, operate in {"add": ops.add, "sub": ops.sub, "mul": ops.mul, "div": ops.div}.items():
+        with pytest.raises(ValueError, match=re.escape(
+                f"{name}: a (3, 4) and b (5,) do not broadcast; ")) as caught:
+            operate(a, b)
+        assert isinstance(caught.value, MinialexError)
+        assert operate(a, leaf(np.ones((2, 1, 4)), device)).shape == (2, 3, 4)
+        assert operate(leaf(np.ones((0, 1)), device), b).shape == (0, 5)
 
 
 # Gradients through the graph
@@ -367,6 +442,286 @@ def test_memory_returns_to_where_it_was(devices, rng, no_collector, last):
         assert memory_used(devices) == before
 
 
+# Gradients that would get lost
+
+
+class Foreign:
+    """An array of another library, as NumPy sees it."""
+
+    dtype = "foreign.float32"
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([1, 2], np.float32)
+
+
+def test_arrays_of_other_libraries_are_copied(device):
+    x = Tensor(Foreign(), device)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x.numpy(), [1, 2])
+
+
+LOSING = {
+    "norm": np.linalg.norm, "stack": lambda x: np.stack([x, x]), "asarray": np.asarray,
+    "array": lambda x: np.array([x, x]), "mean": np.mean, "sum": np.sum, "exp": np.exp,
+    "multiply": lambda x: np.multiply(x, 2), "concatenate": lambda x: np.concatenate([x, x]),
+    "dot": lambda x: np.dot(x, x), "where": lambda x: np.where([True, False], x, 0),
+    "tensors": lambda x: Tensor([x, x]), "nested": lambda x: Tensor([[x], [x]]),
+    "one_number": lambda x: Tensor([ops.sum(x), 1.0]),
+}
+
+
+@pytest.mark.parametrize("function", LOSING.values(), ids=LOSING)
+@pytest.mark.parametrize("make", [lambda x: x, lambda x: x * 1], ids=["leaf", "result"])
+def test_numpy_does_not_take_a_tensor_off_the_tape(function, make):
+    x = make(leaf([1, 2], "cpu:0"))
+    with pytest.raises(TypeError, match=r"NumPy would lose the gradient.*minialex\.ops.*"
+                                        r"x\.numpy\(\) or x\.detach\(\)") as caught:
+        function(x)
+    assert isinstance(caught.value, MinialexError)
+    function(x.detach())  # there is nothing to lose
+    function(Tensor([1.0, 2.0], "cpu:0"))
+    with no_grad():
+        function(x)
+
+
+def test_the_explicit_ways_stay(device):
+    x = leaf([1, 2], device)
+    y = x * 2
+    assert ops.sum(y).item() == 6 == float(ops.sum(y))
+    np.testing.assert_array_equal(y.numpy(), y.detach().numpy())
+
+
+@pytest.mark.parametrize("change", [
+    lambda w: optim.SGD([w]).step(),
+    lambda w: load({"w": w}, {"w": np.ones(w.shape, np.float32)}, "test"),
+    mark_changed,
+], ids=["step", "load", "marked"])
+@pytest.mark.parametrize("use", [
+    lambda w, x: w * x,
+    lambda w, x: ops.reshape(w, (2, 1)) * x,  # the product keeps a view of w
+    lambda w, x: ops.exp(x * w),
+], ids=["direct", "view", "deep"])
+def test_a_leaf_that_was_written_to_is_refused(device, change, use):
+    w, x = leaf([1, 2], device), leaf([3, 4], device)
+    w.grad = Tensor(np.ones(2, np.float32), device)
+    first, second = ops.sum(use(w, x)), ops.sum(use(w, x))
+    first.backward()
+    before = w.grad.numpy()
+    change(w)
+    with pytest.raises(RuntimeError, match=r"backward after input \d was changed by an optimizer.*"
+                                           "run the forward pass again") as caught:
+        second.backward()
+    assert isinstance(caught.value, MinialexError)
+    np.testing.assert_array_equal(w.grad.numpy(), before)
+    ops.sum(use(w, x)).backward()  # the forward pass run again
+
+
+def test_a_tape_on_which_the_changed_leaf_is_not_stays_good(device):
+    w, other = leaf([1, 2], device), leaf([3, 4], device)
+    y = ops.sum(other * other)
+    w.grad = Tensor(np.ones(2, np.float32), device)
+    optim.SGD([w]).step()
+    y.backward()
+    assert_values(other.grad, [6, 8])
+
+
+def test_another_array_in_a_leaf_leaves_the_tape_right(device):
+    """The tape keeps the array that it has seen."""
+    w = leaf([1, 2], device)
+    y = ops.sum(w * w)
+    w.data = w.device.asarray(np.array([5, 6], np.float32))
+    y.backward()
+    assert_values(w.grad, [2, 4])
+
+
+def test_a_leaf_that_was_moved_is_refused(two_devices):
+    layer = nn.Linear(2, 1, device=two_devices[0])
+    y = ops.sum(layer(Tensor(np.ones((1, 2), np.float32), two_devices[0])))
+    layer.to(two_devices[1])
+    with pytest.raises(RuntimeError, match=r"linear: backward after input \d was .*moved"):
+        y.backward()
+    assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize("gradient", [
+    0, 1.0, [1.0, 2.0], np.ones(2, np.float32), Tensor([1.0]), Tensor(np.ones(2)), Tensor([1, 2]),
+], ids=lambda g: type(g).__name__ + str(getattr(g, "shape", "")) + str(getattr(g, "dtype", "")))
+def test_only_a_gradient_that_fits_can_be_given(device, gradient):
+    x = leaf([1, 2], device)
+    with pytest.raises(TypeError, match=r"^grad: .* came; give None, or a Tensor of float32 \(2,\)"
+                       ) as caught:
+        x.grad = gradient
+    assert isinstance(caught.value, MinialexError) and x.grad is None
+
+
+def test_a_gradient_of_another_device_is_refused(two_devices):
+    x = leaf([1, 2], two_devices[0])
+    with pytest.raises(TypeError, match=r"^grad: "):
+        x.grad = Tensor([1.0, 2.0], two_devices[1])
+
+
+def test_a_gradient_that_fits_can_be_given(device):
+    x = leaf([1, 2], device)
+    x.grad = Tensor([1.0, 2.0], device)
+    ops.sum(x).backward()
+    assert_values(x.grad, [2, 3])
+    x.grad = None
+    assert x.grad is None
+
+
+# Threads, generators, copies
+
+
+def in_a_thread(function):
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function).result()
+
+
+def test_no_grad_belongs_to_the_thread(device):
+    x = leaf([1.0], device)
+    with no_grad():
+        assert in_a_thread(lambda: (x * 2).requires_grad)
+        assert not (x * 2).requires_grad
+    assert (x * 2).requires_grad
+
+
+def test_overlapping_no_grad_in_two_threads(device):
+    """A opens, B opens, A closes, B closes: both record again, and so does everybody else."""
+    x = leaf([1.0], device)
+    opened = threading.Barrier(2, timeout=10)
+    first_closed = threading.Event()
+    seen = {}
+
+    def work(name):
+        with no_grad():
+            opened.wait()
+            if name == "second":
+                first_closed.wait(10)
+            seen[name, "inside"] = (x * 2).requires_grad
+        if name == "first":
+            first_closed.set()
+        seen[name, "after"] = (x * 2).requires_grad
+
+    with ThreadPoolExecutor(2) as executor:
+        list(executor.map(work, ["first", "second"]))
+    assert seen == {(name, when): when == "after" for name in ("first", "second")
+                    for when in ("inside", "after")}
+    assert (x * 2).requires_grad
+
+
+def silent(count=2):
+    with no_grad():
+        yield from range(count)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first_in_first_out", "last_in_first_out"])
+def test_generators_may_end_in_any_order(device, order):
+    x = leaf([1.0], device)
+    generators = [silent(), silent()]
+    for generator in generators:
+        next(generator)
+    generators[order[0]].close()
+    assert not (x * 2).requires_grad
+    generators[order[1]].close()
+    assert (x * 2).requires_grad
+
+
+def test_a_generator_may_be_closed_by_another_thread(device):
+    x, generator = leaf([1.0], device), silent()
+    next(generator)
+    in_a_thread(generator.close)
+    assert (x * 2).requires_grad
+    assert in_a_thread(lambda: (x * 2).requires_grad)
+
+
+def test_no_grad_decorates_a_function(device):
+    @no_grad()
+    def double(x):
+        return x * 2
+
+    x = leaf([1.0], device)
+    assert not double(x).requires_grad and not double(x).requires_grad
+    assert (x * 2).requires_grad
+
+
+def trained(seed, device, meet=contextlib.nullcontext):
+    """The bits of a small network after some steps."""
+    rng = np.random.default_rng(seed)
+    weights = [leaf(rng.standard_normal(shape), device) for shape in [(6, 8), (8, 3)]]
+    optimizer = optim.SGD(dict(zip("ab", weights, strict=True)), lr=0.05)
+    for _ in range(40):
+        with meet():
+            x = Tensor(rng.standard_normal((5, 6), np.float32), device)
+            loss = ops.softmax_cross_entropy(
+                ops.tanh(x @ weights[0]) @ weights[1], rng.integers(3, size=5))
+            with no_grad():
+                float(ops.sum(x @ weights[0]))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return [w.numpy().tobytes() for w in weights]
+
+
+def test_two_threads_train_as_each_would_alone(device):
+    alone = [trained(seed, device) for seed in (1, 2)]
+    barrier = threading.Barrier(2, timeout=30)
+
+    @contextlib.contextmanager
+    def meet():
+        barrier.wait()
+        yield
+
+    with ThreadPoolExecutor(2) as executor:
+        together = list(executor.map(lambda seed: trained(seed, device, meet), (1, 2)))
+    assert together == alone and alone[0] != alone[1]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, *(
+    lambda x, protocol=protocol: pickle.loads(pickle.dumps(x, protocol))
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1))])
+@pytest.mark.parametrize("values", [2.5, [[1, 2], [3, 4]], np.zeros((0, 3)), np.ones(1000)],
+                         ids=["number", "matrix", "empty", "long"])
+def test_copies_hold_the_same_and_share_nothing(devices, again, values):
+    x = leaf(values, devices[1])
+    ops.sum(x * 3).backward()
+    mark_changed(x)
+    y = again(x)
+    assert type(y) is Tensor and y.device is x.device and y.requires_grad and y.dtype == x.dtype
+    np.testing.assert_array_equal(y.numpy(), x.numpy())
+    np.testing.assert_array_equal(y.grad.numpy(), x.grad.numpy())
+    loss = ops.sum(y * y)
+    if x.size:
+        with x.device:
+            x.data += 1
+    loss.backward()
+    np.testing.assert_array_equal(y.grad.numpy(), 3 + 2 * y.numpy())
+
+
+def test_a_copy_is_counted_where_it_lies():
+    device = backend.device("cpu:1")
+    x = Tensor(np.ones(10_000, np.float32), device)
+    before = device.memory().used
+    y = copy.deepcopy(x)
+    assert device.memory().used == before + y.data.nbytes
+
+
+def test_parameters_copy_with_their_names(device):
+    w = nn.Parameter([1.0, 2.0], device, name="fc.weight")
+    for y in copy.deepcopy(w), pickle.loads(pickle.dumps(w)):
+        assert type(y) is nn.Parameter and y.name == "fc.weight" and y.requires_grad
+    one, two = copy.deepcopy([w, w])
+    assert one is two
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_result_on_the_tape_is_not_copied(device, again):
+    y = leaf([1, 2], device) * 2
+    with pytest.raises(RuntimeError, match=r"cannot be copied or pickled.*x\.detach\(\)") as caught:
+        again(y)
+    assert isinstance(caught.value, MinialexError)
+    again(y.detach())
+
+
 # What backward refuses
 
 
@@ -421,6 +776,13 @@ def test_upstream_gradient_of_the_wrong_shape(device):
     y = leaf([1, 2], device) * 2
     with pytest.raises(ValueError, match=r"backward: .*gradient .*\(3,\).*\(2,\)"):
         y.backward([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("gradient", [[1j, 2], "ab", ["a", "b"], [None, 1]], ids=str)
+def test_upstream_gradient_of_what_is_no_number(device, gradient):
+    y = leaf([1, 2], device) * 2
+    with pytest.raises(ValueError, match=r"backward: gradient is .*; give real numbers of shape"):
+        y.backward(gradient)
 
 
 @pytest.mark.parametrize(("returned", "message"), [

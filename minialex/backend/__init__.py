@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import functools
 import re
+from types import ModuleType
 
 from ._numpy import NumpyDevice, set_threads, threads
-from .device import Array, Device, DeviceError, DeviceMemoryError, record_transfers
+from .device import Array, Device, DeviceError, DeviceMemoryError, here, record_transfers
 
-__all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "default", "device",
-           "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
+__all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "cuda", "default",
+           "device", "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
 
 
 def device(name: str | Device) -> Device:
@@ -33,9 +34,7 @@ def device(name: str | Device) -> Device:
 @functools.cache
 def _open(kind: str, index: int) -> Device:
     if kind == "gpu":
-        from ._cupy import CupyDevice  # CuPy takes half a second to import: only on demand
-
-        return CupyDevice(index)
+        return cuda().CupyDevice(index)
     if index >= NumpyDevice.COUNT:
         raise DeviceError(f"device 'cpu:{index}' does not exist: the virtual CPU devices are "
                           f"cpu:0 to cpu:{NumpyDevice.COUNT - 1}")
@@ -44,36 +43,36 @@ def _open(kind: str, index: int) -> Device:
 
 def available() -> list[str]:
     """Names of the devices to choose from: every GPU, and two virtual CPU devices."""
-    from . import _cupy
-
-    return [f"gpu:{index}" for index in range(_cupy.count())] + ["cpu:0", "cpu:1"]
+    return [f"gpu:{index}" for index in range(cuda().count())] + ["cpu:0", "cpu:1"]
 
 
 def why_no_gpu() -> str:
     """Why no GPU can be used, and the remedy; empty if one can."""
+    return cuda().why_unavailable()
+
+
+def cuda() -> ModuleType:
+    """What knows the GPUs, for a report about them. Loaded on demand: CuPy takes half a second."""
     from . import _cupy
 
-    return _cupy.why_unavailable()
-
-
-_default = "cpu:0"
+    return _cupy
 
 
 def default() -> Device:
     """Where new tensors go."""
-    return device(_default)
+    return device(here.default)
 
 
 class use:
     """Send new tensors to this device, from now on or for the length of a `with` block.
 
-    No op reads this: an op works where its inputs are.
+    It holds for the thread that calls it; in a new thread they go to cpu:0. No op reads this: an
+    op works where its inputs are.
     """
 
     def __init__(self, name: str | Device) -> None:
-        global _default
         self.device = device(name)
-        self._before, _default = _default, self.device.name
+        self._before, here.default = here.default, self.device.name
 
     def __enter__(self) -> Device:
         return self.device
@@ -82,5 +81,4 @@ class use:
         return f"new tensors go to {self.device}"
 
     def __exit__(self, *error: object) -> None:
-        global _default
-        _default = self._before
+        here.default = self._before

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import operator
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ..errors import InputError
-from .device import Device, DeviceMemoryError, Memory
+from .device import Device, DeviceMemoryError, Memory, host_array
 from .namespace import Namespace, Work
 
 __all__ = ["NumpyDevice", "set_threads", "threads"]
@@ -25,6 +26,7 @@ SMALL = 1024
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 # A free block may be so many times too large: a full-size step then takes 1.9 GB instead of 2.0.
 FIT = 4
+POOL = "minialex pool"  # how the names of its threads begin
 SPARE = 2**26  # bytes of free blocks that are always kept: small networks never wait for memory
 
 
@@ -44,7 +46,8 @@ class Block:
             "version": 3}
 
     def __del__(self) -> None:
-        _heap.put_back(self)
+        if _heap is not None:  # as it is while Python shuts down
+            _heap.put_back(self)
 
 
 class Heap:
@@ -65,18 +68,21 @@ class Heap:
         step = max(ALIGNMENT, 1 << max(nbytes.bit_length() - 4, 0))
         size = -(-nbytes // step) * step
         with _lock:
-            self._used += nbytes
-            self._peak = max(self._peak, self._used)
             for fitting in [size] if self._free.get(size) else sorted(self._free):
                 if size <= fitting <= FIT * size and self._free[fitting]:
                     self._free_bytes -= fitting
-                    return self._free[fitting].pop()  # the one used last
-            # A new block is needed. Of the free ones, keep as much as a quarter of the highest use.
-            while self._free_bytes > 1.25 * self._peak + SPARE - self._used:
-                old = next(blocks for blocks in self._free.values() if blocks)
-                self._free_bytes -= old.pop().size
-        memory = np.empty(size + ALIGNMENT, np.uint8)
-        return memory[-memory.ctypes.data % ALIGNMENT :][:size]
+                    memory = self._free[fitting].pop()  # the one used last
+                    break
+            else:  # a new block. Of the free ones, keep as much as a quarter of the highest use
+                used = self._used + nbytes
+                while self._free_bytes > 1.25 * max(self._peak, used) + SPARE - used:
+                    old = next(blocks for blocks in [*self._free.values()] if blocks)
+                    self._free_bytes -= old.pop().size
+                memory = np.empty(size + ALIGNMENT, np.uint8)
+                memory = memory[-memory.ctypes.data % ALIGNMENT :][:size]
+            self._used += nbytes  # only now: there may have been no memory
+            self._peak = max(self._peak, self._used)
+        return memory
 
     def put_back(self, block: Block) -> None:
         with _lock:
@@ -87,7 +93,7 @@ class Heap:
 
 
 _heap = Heap()
-_lock = threading.RLock()  # a block may die inside this very thread's allocation
+_lock = threading.RLock()  # for the accounts; a block may die inside this thread's allocation
 
 
 class Pool:
@@ -108,9 +114,10 @@ class Pool:
                 raise DeviceMemoryError(
                     f"{self.name}: out of memory allocating {nbytes:,} bytes (in use {self.used:,},"
                     f" limit {self.limit:,}); use a smaller batch, or set_memory_limit(more)")
+            memory = _heap.take(nbytes)
             self.used += nbytes
             self.peak = max(self.peak, self.used)
-        return np.asarray(Block(self, _heap.take(nbytes), shape, dtype))
+        return np.asarray(Block(self, memory, shape, dtype))
 
 
 class NumpyNamespace(Namespace):
@@ -127,11 +134,21 @@ class NumpyNamespace(Namespace):
         """As in Namespace, but threads share out the slices, each taking the next when it is free.
 
         The slices do not depend on the number of threads, and sums are made in slice order: so
-        over_batch gives the same bits with any number of threads.
+        over_batch gives the same bits with any number of threads. Called from one of these
+        threads, it works there, since it would wait for itself.
         """
         with _one_blas_thread():
-            parallel = threads() > 1 and len(slices) > 1
-            yield from (_executor(threads()).map if parallel else map)(fn, slices)
+            futures = _submit(fn, slices) if len(slices) > 1 and threads() > 1 else []
+            rest = slices[len(futures) :]
+            try:
+                while futures:
+                    yield futures[0].result()
+                    del futures[0]  # what has been summed is freed
+                for part in rest:
+                    yield fn(part)
+            finally:  # after an error, nobody works on in arrays that the caller gives up
+                if futures:
+                    wait(futures)
 
     def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
         """One row of the kernel in one column of patches: runs of KW * C numbers, not of C.
@@ -153,33 +170,86 @@ def threads() -> int:
 def set_threads(n: int) -> None:
     """Share the work on a batch among `n` threads."""
     global _threads
-    if not isinstance(n, int) or n < 1:
+    if not hasattr(n, "__index__") or operator.index(n) < 1:
         raise InputError(f"set_threads: n is {n!r}; give a whole number of at least 1")
-    _threads = n
+    _threads = operator.index(n)
+
+
+def _submit(fn: Work, slices: list[slice]) -> list[Future]:
+    """Hand slices to the threads: all of them, or fewer where no thread will take them."""
+    futures: list[Future] = []
+    if not threading.current_thread().name.startswith(POOL):  # which would wait for itself
+        with contextlib.suppress(RuntimeError):  # none can be started, or Python is shutting down
+            pool = _executor(threads())
+            for part in slices:
+                futures.append(pool.submit(fn, part))
+    return futures
 
 
 @functools.cache
 def _executor(n: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n, thread_name_prefix="minialex")
+    """A pool whose threads all run: if this machine cannot start them, it shows here."""
+    pool, started = ThreadPoolExecutor(n, POOL), threading.Barrier(n)
+    try:
+        for _ in range(n):
+            pool.submit(started.wait)  # each waits for all, so each needs a thread of its own
+    except BaseException:
+        started.abort()
+        raise
+    return pool
 
 
 @functools.cache
-def _blas() -> list[tuple[Any, int]]:
-    """The BLAS libraries, and how many threads each had at the first call."""
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    return [(library, library.num_threads) for library in libraries]
+def _blas() -> list[tuple[Callable[[int], None], int]]:
+    """For every BLAS library: what sets its number of threads, and the number at the first call."""
+    # The plain method of threadpoolctl 3.8 obeys only the first thread of Python that calls it.
+    return [(getattr(library, "_real_set_num_threads", library.set_num_threads),
+             library.num_threads)
+            for library in ThreadpoolController().select(user_api="blas").lib_controllers]
+
+
+_users = 0  # threads that are inside of _one_blas_thread
 
 
 @contextlib.contextmanager
 def _one_blas_thread() -> Iterator[None]:
-    """BLAS's own threads would fight with ours for the cores, and wait for each other spinning."""
-    for library, _ in _blas():
-        library.set_num_threads(1)
+    """BLAS's own threads would fight with ours for the cores, and wait for each other spinning.
+
+    The number is the whole process's: the first to come sets it, the last to go puts it back.
+    """
+    global _users
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _set_blas_threads(1)
     try:
         yield
     finally:
-        for library, before in _blas():
-            library.set_num_threads(before)
+        with _lock:
+            _users = max(_users - 1, 0)  # 0 already in the child of a fork made inside
+            if _users == 0:
+                _set_blas_threads(None)
+
+
+def _set_blas_threads(n: int | None) -> None:
+    """Give every BLAS `n` threads; None: as many as it had."""
+    for set_number, before in _blas():
+        set_number(n or before)
+
+
+def _after_fork() -> None:
+    """In the child no other thread lives on: not those of the pools, nor the users of BLAS."""
+    global _users
+    _lock.release()
+    _executor.cache_clear()
+    if _users:
+        _users = 0
+        _set_blas_threads(None)
+
+
+# With the lock held, no account is half written when the child gets its copy. Windows has no fork.
+getattr(os, "register_at_fork", dict)(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_fork)
 
 
 class NumpyDevice(Device):
@@ -192,13 +262,15 @@ class NumpyDevice(Device):
         super().__init__("cpu", index, NumpyNamespace(self._pool))
 
     def asarray(self, host: Any, dtype: Any = None) -> np.ndarray:
-        host = np.asarray(host, dtype)
+        return self._store(host_array(host, dtype))
+
+    def _store(self, host: np.ndarray) -> np.ndarray:
         array = self._pool.empty(host.shape, host.dtype)
         array[...] = host
         return array
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
-        return np.array(array)
+        return np.array(array, order="C")
 
     def own(self, array: Any) -> np.ndarray:
         memory = array = np.asarray(array)  # a reduction gives a NumPy scalar
@@ -206,7 +278,7 @@ class NumpyDevice(Device):
             return array
         while isinstance(memory, np.ndarray):
             memory = memory.base  # type: ignore[assignment]
-        return array if isinstance(memory, Block) else self.asarray(array)
+        return array if isinstance(memory, Block) else self._store(array)
 
     def memory(self) -> Memory:
         return Memory(self._pool.used, self._pool.peak, self._pool.limit)

@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, MinialexError
+from ..errors import InputError, InputTypeError, MinialexError
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "TransferLog",
-           "record_transfers"]
+           "here", "host_array", "record_transfers"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
@@ -24,7 +25,7 @@ class DeviceError(InputError):
 
 
 class DeviceMemoryError(MinialexError, MemoryError):
-    """A virtual device has reached its memory limit."""
+    """A device has reached its memory limit, or has no memory left."""
 
 
 class Memory(NamedTuple):
@@ -35,9 +36,20 @@ class Memory(NamedTuple):
     limit: int | None
 
 
-class Device:
-    """Where arrays live and where the work on them is done. A device equals its name.
+def host_array(values: Any, dtype: Any = None) -> np.ndarray:
+    """Values from the host as a NumPy array of numbers in the processor's own byte order."""
+    if isinstance(values, np.ndarray) and hasattr(values, "mask"):  # loading np.ma takes time
+        raise InputTypeError("a masked array has no number at some places; give array.filled(0)")
+    array = np.asarray(values, dtype)
+    if array.dtype.kind not in "fciub":
+        raise InputTypeError(f"an array of {array.dtype} cannot go to a device; give numbers")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
+
+class Device:
+    """Where arrays live and where the work on them is done. It equals its name, "cpu:0".
+
+    A copy or a pickle of it is made by its name, and so is the same device again.
     Attributes: `name` ("cpu:0"), `kind` ("cpu"), `index`, `xp` (array module plus five verbs, see
     namespace.py). As a context manager it becomes the current device, which CUDA asks for.
     Each kind of device fills in `asarray`, `to_host`, `memory` and `set_memory_limit`, which have
@@ -51,11 +63,16 @@ class Device:
         return self.name
 
     def __eq__(self, other: object) -> bool:
-        short = self.kind if self.index == 0 else self.name  # "gpu" means "gpu:0"
-        return self is other or (isinstance(other, str) and other in (self.name, short))
+        # Not also "cpu": what is equal has the same hash, and "cpu" has another than "cpu:0".
+        return self is other or (isinstance(other, str) and other == self.name)
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    def __reduce__(self) -> tuple:
+        from . import device
+
+        return device, (self.name,)
 
     def __enter__(self) -> Device:
         return self
@@ -64,10 +81,13 @@ class Device:
         pass
 
     def asarray(self, host: Any, dtype: Any = None) -> Array:
-        """A copy of a host array, list or number in this device's memory."""
+        """A copy of a host array, list or number in this device's memory, C-ordered and native.
+
+        So an update can go into it in place. Raises InputTypeError for what holds no numbers.
+        """
 
     def to_host(self, array: Array) -> np.ndarray:
-        """A copy as a NumPy array; waits until it has been computed."""
+        """A copy as a C-ordered NumPy array; waits until it has been computed."""
 
     def own(self, array: Array) -> Array:
         """The array in this device's memory: all of CuPy's are, NumPy puts `a * b` elsewhere."""
@@ -94,7 +114,7 @@ class Device:
         if source is self:
             return array
         transfer = Transfer(source.name, self.name, array.nbytes, tuple(array.shape), label)
-        for log in _logs:
+        for log in here.logs:
             log.append(transfer)
         if source.kind == self.kind:
             return self._copy(array, source)
@@ -130,15 +150,25 @@ class TransferLog(list[Transfer]):
                           f"{'sum':13} {self.total_bytes:14,}  {len(rows)} transfers"])
 
 
-_logs: list[TransferLog] = []
+class Here(threading.local):
+    """What belongs to each thread: where its new tensors go, and the logs that it has open."""
+
+    default = "cpu:0"
+    logs: tuple[TransferLog, ...] = ()
+
+
+here = Here()
 
 
 @contextlib.contextmanager
 def record_transfers() -> Iterator[TransferLog]:
-    """`with record_transfers() as log:` lists every copy between two devices made inside."""
+    """`with record_transfers() as log:` lists every copy between two devices made inside.
+
+    It sees those that this thread makes; other threads have logs of their own.
+    """
     log = TransferLog()
-    _logs.append(log)
+    here.logs += (log,)
     try:
         yield log
     finally:
-        _logs.pop()
+        here.logs = tuple(other for other in here.logs if other is not log)

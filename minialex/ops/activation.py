@@ -1,6 +1,6 @@
 """Nonlinearities, one number at a time."""
 
-from ..tensor import op
+from ..operation import op
 from .common import each_item
 
 __all__ = ["relu", "sigmoid", "tanh"]

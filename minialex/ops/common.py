@@ -1,5 +1,8 @@
 """What several ops share: checks of their inputs, output sizes, and work in slices."""
 
+import math
+from numbers import Integral
+
 from ..errors import InputError
 
 __all__ = ["check_images", "each_item", "output_size", "padding", "whole"]
@@ -13,11 +16,12 @@ def check_images(op, x):
         raise InputError(f"{op}: x has shape {x.shape}, an empty batch; give at least one image")
 
 
-def whole(op, name, value, least=1):
-    """An option that counts something."""
-    if not isinstance(value, int) or value < least:
-        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, at least {least}")
-    return value
+def whole(op, name, value, least=1, most=math.inf):
+    """An option that counts something, as an int; NumPy's integers will do."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value <= most:
+        limits = f"at least {least}" + (f" and at most {most}" if most < math.inf else "")
+        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, {limits}")
+    return int(value)
 
 
 def padding(op, pad):

@@ -1,13 +1,13 @@
 """Convolution as a matrix product over the patches of a few images at a time (im2col)."""
 
 from ..errors import InputError
-from ..tensor import op
+from ..operation import op
 from .common import check_images, output_size, padding, whole
 
 __all__ = ["conv2d"]
 
 
-@op
+@op(needs=True)
 def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     """Slide the kernels w over the images x (cross-correlation, as everybody calls convolution).
 
@@ -17,6 +17,7 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     Keeps x, w: the patches are KH * KW times larger than x and are cut out again in backward.
     Paper: section 3.5.  Built in chapter 05.
     """
+    groups = whole("conv2d", "groups", groups)
     _check(x, w, b, groups)
     stride, pad = whole("conv2d", "stride", stride), padding("conv2d", pad)
     kh, kw, cg, o = w.shape
@@ -64,7 +65,6 @@ def _check(x, w, b, groups):
     check_images("conv2d", x)
     if w.ndim != 4:
         raise InputError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
-    whole("conv2d", "groups", groups)
     c, cg, o = x.shape[3], w.shape[2], w.shape[3]
     if c != cg * groups:
         raise InputError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "

@@ -1,7 +1,7 @@
 """Dropout by a given mask: the random numbers are drawn by whoever calls (nn.Dropout)."""
 
 from ..errors import InputError
-from ..tensor import op
+from ..operation import op
 
 __all__ = ["dropout"]
 

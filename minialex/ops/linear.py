@@ -1,7 +1,7 @@
 """Matrix products: the fully connected layer."""
 
 from ..errors import InputError
-from ..tensor import op
+from ..operation import op
 
 __all__ = ["linear", "matmul"]
 
@@ -14,7 +14,7 @@ def _product(xp, a, b):
     return y
 
 
-@op(methods=["__matmul__"])
+@op(needs=True, operators=("__matmul__", "__rmatmul__"))
 def matmul(xp, a, b):
     """Matrix product (N, K) @ (K, M) -> (N, M).  Keeps a, b.  Built in chapter 04."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
@@ -27,7 +27,7 @@ def matmul(xp, a, b):
     return _product(xp, a, b), backward
 
 
-@op
+@op(needs=True)
 def linear(xp, x, w, b=None):
     """Fully connected layer, y = x w + b.
 

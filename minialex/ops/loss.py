@@ -1,7 +1,7 @@
 """From scores to probabilities, and to one number to make small."""
 
 from ..errors import InputError, InputTypeError
-from ..tensor import HostArray, op
+from ..operation import op
 
 __all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
 
@@ -12,22 +12,22 @@ def _log_probabilities(xp, x, axis):
     return shifted - xp.log(xp.exp(shifted).sum(axis=axis, keepdims=True))
 
 
-@op
-def softmax(xp, x, axis: int = -1):
+@op(static=("axis",))
+def softmax(xp, x, axis=-1):
     """exp(x) / sum(exp(x)): probabilities along `axis`.  Keeps y.  Built in chapter 04."""
     y = xp.exp(_log_probabilities(xp, x, axis))
     return y, lambda gy: y * (gy - (gy * y).sum(axis=axis, keepdims=True))
 
 
-@op
-def log_softmax(xp, x, axis: int = -1):
+@op(static=("axis",))
+def log_softmax(xp, x, axis=-1):
     """log(softmax(x)), without taking the logarithm of 0.  Keeps y.  Built in chapter 04."""
     y = _log_probabilities(xp, x, axis)
     return y, lambda gy: gy - xp.exp(y) * gy.sum(axis=axis, keepdims=True)
 
 
-@op
-def softmax_cross_entropy(xp, logits, labels: HostArray):
+@op(static=("labels",))
+def softmax_cross_entropy(xp, logits, labels):
     """Mean over the batch of -log(softmax(logits)) at the right class.
 
     logits: (N, classes), any real numbers; labels: (N,) integers 0 .. classes - 1 on the host,

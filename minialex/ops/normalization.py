@@ -1,7 +1,7 @@
 """Local response normalisation: neighbouring channels compete."""
 
 from ..errors import InputError
-from ..tensor import op
+from ..operation import op
 from .common import check_images, whole
 
 __all__ = ["local_response_norm"]
@@ -45,7 +45,8 @@ def local_response_norm(xp, x, *, size=5, k=2.0, alpha=1e-4, beta=0.75):
     fetching it from memory.  Paper: section 3.3.  Built in chapter 06.
     """
     check_images("local_response_norm", x)
-    if whole("local_response_norm", "size", size) % 2 == 0:
+    size = whole("local_response_norm", "size", size)
+    if size % 2 == 0:
         raise InputError(f"local_response_norm: size is {size}; it must be odd, to have a middle")
     y = xp.empty(x.shape, x.dtype)
     scratch_bytes = 4 * x.nbytes // x.shape[0]

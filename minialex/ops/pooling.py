@@ -1,14 +1,16 @@
 """Pooling: one number for each window of the image."""
 
-from ..tensor import op
+import math
+
+from ..operation import op
 from .common import check_images, output_size, whole
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
 
-def _prepare(op, x, size, stride):
+def _prepare(op, x, size, stride, most=math.inf):
     check_images(op, x)
-    size, stride = whole(op, "size", size), whole(op, "stride", stride)
+    size, stride = whole(op, "size", size, most=most), whole(op, "stride", stride)
     oh, ow = output_size(op, x.shape[1:3], (size, size), stride)
     n, _, _, c = x.shape
     return (n, oh, ow, c), 2 * x.nbytes // n  # the part of x and of y, or their gradients
@@ -49,7 +51,7 @@ def max_pool2d(xp, x, *, size, stride):
     Keeps which number won, a byte each: neither x nor y (a third less memory at full size).
     Paper: section 3.4 (size 3, stride 2).  Built in chapter 06.
     """
-    (n, oh, ow, c), scratch_bytes = _prepare("max_pool2d", x, size, stride)
+    (n, oh, ow, c), scratch_bytes = _prepare("max_pool2d", x, size, stride, most=255)
     image, y = x.shape, xp.empty((n, oh, ow, c), x.dtype)
     row, column = xp.empty((n, oh, x.shape[2], c), xp.uint8), xp.empty(y.shape, xp.uint8)
 

@@ -3,18 +3,19 @@
 import itertools
 
 from ..errors import InputError
-from ..tensor import op
+from ..operation import op
+from .common import whole
 
 __all__ = ["concat", "flatten", "reshape", "take_channels", "transpose"]
 
 
-@op
-def reshape(xp, x, shape: tuple):
+@op(static=("shape",))
+def reshape(xp, x, shape):
     """The same numbers, in order, in another shape; one -1 is worked out.  Keeps nothing."""
     before = x.shape
     try:
         y = x.reshape(shape)
-    except ValueError:
+    except (TypeError, ValueError):
         raise InputError(f"reshape: x {before} holds {x.size} numbers, which do not fill the shape "
                          f"{shape}; its sizes must multiply to {x.size}") from None
     return y, lambda gy: gy.reshape(before)
@@ -28,11 +29,11 @@ def flatten(xp, x):
     return reshape.on_arrays(xp, x, (x.shape[0], -1))
 
 
-@op
-def transpose(xp, x, axes: tuple | None = None):
+@op(static=("axes",))
+def transpose(xp, x, axes=None):
     """Permute the axes; None reverses them.  Keeps nothing."""
-    order = tuple(range(x.ndim))[::-1] if axes is None else tuple(axes)
-    if sorted(order) != list(range(x.ndim)):
+    order = tuple(range(x.ndim))[::-1] if axes is None else axes
+    if not isinstance(order, (tuple, list)) or sorted(order) != list(range(x.ndim)):
         raise InputError(f"transpose: axes is {axes!r} for x {x.shape}; name each axis once")
     inverse = tuple(order.index(axis) for axis in range(x.ndim))
     return x.transpose(order), lambda gy: gy.transpose(inverse)
@@ -45,7 +46,8 @@ def concat(xp, *arrays, axis=-1):
     All other sizes must be equal.  Gives (N, H, W, 2C) for two columns of (N, H, W, C).
     """
     first = arrays[0]
-    if not -first.ndim <= axis < first.ndim:
+    axis = whole("concat", "axis", axis, least=-first.ndim)
+    if axis >= first.ndim:
         raise InputError(f"concat: axis is {axis} but input 0 is {first.shape}")
     axis %= first.ndim
     for index, a in enumerate(arrays):
@@ -64,12 +66,14 @@ def concat(xp, *arrays, axis=-1):
     return y, backward
 
 
-@op
-def take_channels(xp, x, start: int, stop: int):
+@op(static=("start", "stop"))
+def take_channels(xp, x, start, stop):
     """Channels start .. stop - 1 of (..., C).  Keeps nothing.  Built in chapter 08."""
     if not 0 <= start < stop <= x.shape[-1]:
         raise InputError(f"take_channels: start={start}, stop={stop} but x {x.shape} has channels "
                          f"0 .. {x.shape[-1]}; give 0 <= start < stop <= {x.shape[-1]}")
+    start = whole("take_channels", "start", start, least=0)
+    stop = whole("take_channels", "stop", stop)
     shape = x.shape
 
     def backward(gy):

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import itertools
 import json
+import os
 import platform
 import re
 import shutil
@@ -17,7 +18,6 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def _lines(finding: Finding) -> str:
 def _plan(wanted: str | None) -> Iterator[tuple]:
     """Section, check and its arguments; the check of the devices finds those for the later ones."""
     devices: list[Device] = []
-    for check in (_python, _packages, _blas, _cupy_packages, _cuda):
+    for check in (_python, _packages, _blas, _gpu_package, _cuda):
         yield "software", check
     yield "files", _data
     yield "files", _runs
@@ -92,13 +92,6 @@ def _plan(wanted: str | None) -> Iterator[tuple]:
         yield SELF_CHECK, check_transfer, a, b
     for a, b in zip(devices, devices[1:] or devices, strict=False):
         yield SELF_CHECK, check_training, a, b
-
-
-def _cupy() -> Any:
-    """The module, or None. Imported only by a check, because even the import may fail."""
-    from ..backend import _cupy
-
-    return _cupy.cupy
 
 
 def _findings(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
@@ -153,39 +146,35 @@ def _blas() -> Iterator[Finding]:
     yield Finding("threads", f"{backend.threads()} share the work on a batch")
 
 
-def _cupy_packages() -> Iterator[Finding]:
-    installed = {d.name: d.version for d in metadata.distributions()
-                 if re.fullmatch(r"cupy([-_](cuda|rocm).*)?", d.name or "")}
-    shown, module = " and ".join(f"{n} {v}" for n, v in sorted(installed.items())), _cupy()
-    if len(installed) > 1:
-        yield Finding("CuPy", f"two CuPy packages are installed: {shown}", False,
-                      "remove one. They share files, so remove both (pip uninstall -y "
-                      f"{' '.join(sorted(installed))}) and install the one for your CUDA again")
-    elif module is None and installed:
-        yield Finding("CuPy", f"{shown} is installed but cannot be imported", False,
-                      "see why with python -c 'import cupy'; then install it again")
-    elif module is None:
-        yield Finding("CuPy", "not installed; only GPUs need it",
-                      remedy=backend.why_no_gpu().partition(": ")[2])
+def _gpu_package() -> Iterator[Finding]:
+    cuda = backend.cuda()
+    packages = cuda.installed()
+    shown = " and ".join(f"{name} {version}" for name, version in sorted(packages.items()))
+    if len(packages) > 1:
+        yield Finding("CuPy", f"two packages of it are installed: {shown}", False,
+                      f"remove one. They share files, so remove both ({sys.executable} -m pip "
+                      f"uninstall -y {' '.join(sorted(packages))}), and install the one for your "
+                      "CUDA again")
+    elif cuda.version:
+        yield Finding("CuPy", f"{cuda.version}, {shown}" if shown else cuda.version)
+    elif packages or cuda.import_error:
+        yield Finding("CuPy", f"{shown} {cuda.import_error or 'cannot be imported'}", False,
+                      f"install it again: {cuda.INSTALL}")
     else:
-        yield Finding("CuPy", f"{module.__version__}, {shown or module.__file__}")
+        yield Finding("CuPy", "not installed; only GPUs need it", remedy=cuda.INSTALL)
 
 
 def _cuda() -> Iterator[Finding]:
-    if _cupy() is None:
+    cuda = backend.cuda()
+    if not cuda.version:
         return
-    runtime = _cupy().cuda.runtime
-    driver, made_for = runtime.driverGetVersion(), runtime.runtimeGetVersion()
-    shown = f"CUDA {made_for // 1000}.{made_for % 1000 // 10}"
-    answers = f"the driver knows CUDA {driver // 1000}.{driver % 1000 // 10}"
-    ok, remedy = True, backend.why_no_gpu()
-    if driver // 1000 < made_for // 1000 and driver:
-        ok, remedy = False, (f"the driver is too old for {shown}: update it, or install the CuPy "
-                             f"package for CUDA {driver // 1000}")
-    elif remedy and driver:
-        remedy = "the driver shows no GPU: see nvidia-smi and the variable CUDA_VISIBLE_DEVICES"
-    yield Finding("CUDA", f"{answers if driver else 'no driver answers'}; CuPy is made for {shown}",
-                  ok, remedy)
+    driver, made_for = cuda.versions()
+    answers = "the driver knows CUDA {}.{}".format(*driver) if driver[0] else "no driver answers"
+    yield Finding("CUDA", f"{answers}; CuPy is made for CUDA {made_for[0]}.{made_for[1]}",
+                  not 0 < driver[0] < made_for[0], backend.why_no_gpu())
+    if os.environ.get(cuda.TF32, "0") not in ("", "0"):
+        yield Finding(cuda.TF32, "this variable is set: products of float32 keep 10 bits after the "
+                      "point instead of 23", False, f"unset {cuda.TF32}, then start again")
 
 
 # Files
@@ -244,9 +233,7 @@ def _gpus(found: list[Device]) -> Iterator[Finding]:
 def _describe(device: Device) -> tuple[str, float]:
     """What it is, and its free memory in bytes."""
     if device.kind == "gpu":
-        cuda = _cupy().cuda
-        what = cuda.runtime.getDeviceProperties(device.index)["name"].decode()
-        free, total = cuda.Device(device.index).mem_info
+        what, free, total = backend.cuda().facts(device.index)
     else:
         what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
         if not meminfo.exists():  # only Linux has it
@@ -260,8 +247,7 @@ def _peer_access(devices: Sequence[Device]) -> Iterator[Finding]:
     """The matrix: which GPU reaches the memory of which other one directly."""
     gpus = [device for device in devices if device.kind == "gpu"]
     for a in gpus if len(gpus) > 1 else []:
-        reached = {b.name: _cupy().cuda.runtime.deviceCanAccessPeer(a.index, b.index)
-                   for b in gpus if b is not a}
+        reached = {b.name: backend.cuda().reaches(a.index, b.index) for b in gpus if b is not a}
         row = ", ".join(f"{name} {'yes' if direct else 'no'}" for name, direct in reached.items())
         yield Finding(f"{a} reaches", row, remedy="" if all(reached.values()) else
                       "copies go through the host: right but slower; many GPUs allow nothing else")

@@ -16,7 +16,9 @@ from .. import models, ops, optim
 from ..backend import Device
 from ..backend._numpy import NumpyDevice
 from ..backend.namespace import Namespace
+from ..datasets import Batch
 from ..tensor import Tensor
+from ..training import train_steps
 
 __all__ = ["CASES", "Finding", "check_ops", "check_training", "check_transfer"]
 
@@ -24,9 +26,9 @@ TOLERANCE = 1e-4  # of float32 against float64, relative to the largest number; 
 
 REMEDY = {"cpu": "install NumPy again (pip install --force-reinstall numpy); if that does not "
                  "help, report it with minialex doctor --json --debug",
-          "gpu": "do not train on this device. CUDA's libraries may be missing: pip install "
-                 "'minialex[gpu12]' for CUDA 12 or 'minialex[gpu13]' for CUDA 13; else update the "
-                 "driver; if that does not help, report it with minialex doctor --json --debug"}
+          "gpu": "do not train on this device. Update the driver, and install CuPy again with the "
+                 "libraries of CUDA; if that does not help, report it with minialex doctor --json "
+                 "--debug"}
 
 
 class Finding(NamedTuple):
@@ -156,11 +158,5 @@ def _losses(a: Device, b: Device) -> list[float]:
     rng = np.random.default_rng(0)
     images, labels = rng.standard_normal((8, 28, 28, 1), np.float32), rng.integers(0, 10, 8)
     net = models.AlexNet((a, b), 10, 28, channels=1, width=0.125, init="he")
-    optimizer, losses = optim.SGD(net.named_parameters(), lr=0.01), []
-    for _ in range(2):
-        loss = ops.softmax_cross_entropy(net(images), labels)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-    return losses
+    optimizer = optim.SGD(net.named_parameters(), lr=0.01)
+    return [step.loss for step in train_steps(net, optimizer, 2 * [Batch(images, labels)])]

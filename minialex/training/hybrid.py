@@ -22,8 +22,9 @@ from ..backend import Array
 from ..errors import InputError
 from ..models import AlexNet
 from ..models.alexnet import exchange
+from ..operation import op
 from ..optim import SGD
-from ..tensor import Tensor, no_grad, op, record
+from ..tensor import Tensor, no_grad, record
 from .distributed import Communicator, share
 from .parallel import DataParallel
 

@@ -63,37 +63,37 @@ def _checked(function: Callable) -> Callable:
 
 @_checked
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
-    made = _asarray("array", obj, dtype, copy)
+    made = _asarray("array", obj, dtype, copy, order)
     return made if made.ndim >= ndmin else made.reshape((1,) * (ndmin - made.ndim) + made.shape)
 
 
 @_checked
 def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
-    return _asarray("asarray", a, dtype, copy)
+    return _asarray("asarray", a, dtype, copy, order)
 
 
 @_checked
 def ascontiguousarray(a, dtype=None):
-    a = a if isinstance(a, ndarray) else asarray(a)
-    a = a if dtype is None else a.astype(dtype, copy=False)
-    # NumPy's own function would give an array without axes an axis.
-    return _call.call("ascontiguousarray", lambda x: x if x.flags.c_contiguous else x.copy("C"),
-                      (a,), {})
+    """core.pyx of CuPy 14.2: `if zero_dim: return _manipulation._ndarray_ravel(a, 'C')`, or
+    `shape = (1,) if zero_dim else a.shape` where a is copied: never without axes, as in NumPy.
+    """
+    return _call.call("ascontiguousarray", np.ascontiguousarray, (a, dtype), {})
 
 
 @_checked
 def empty(shape, dtype=float, order="C"):
-    return _call.allocate(shape, dtype)
+    return _call.allocate(shape, dtype, order)
 
 
 @_checked
 def empty_like(prototype, dtype=None, order="K", subok=None, shape=None):
-    return _call.allocate(prototype.shape if shape is None else shape, dtype or prototype.dtype)
+    like = np.empty_like(prototype._values, dtype, order, shape=shape)
+    return _call.new(_call.garbage(like), "empty_like")
 
 
 @_checked
 def copy(a, order="K"):
-    return a.copy()
+    return a.copy(order)
 
 
 # Memory and modules

@@ -81,9 +81,10 @@ class ndarray:
     def get(self, stream: Any = None, order: str = "C", out: Any = None,
             blocking: bool = True) -> np.ndarray:
         """Copy to the host and wait. Follows the array to its device, except for the stream."""
-        return self._fetch("get", stream, out)
+        return self._fetch("get", stream, out, order)
 
-    def _fetch(self, what: str, stream: Any = None, out: np.ndarray | None = None) -> np.ndarray:
+    def _fetch(self, what: str, stream: Any = None, out: np.ndarray | None = None,
+               order: str = "C") -> np.ndarray:
         if machine.dry:
             raise RuntimeError(f"{what}: a dry run computes nothing, so there is nothing to read")
         device, state = self._block.device, stream._state() if stream else machine.stream()
@@ -93,7 +94,7 @@ class ndarray:
         machine.transfer("D2H", device.index, None, self.nbytes, self.shape, str(self.dtype))
         machine.wait(what, [state.now()])
         if out is None:
-            return self._values.copy(order="C")
+            return self._values.copy(order=order)
         out[...] = self._values
         return out
 
@@ -163,11 +164,11 @@ class ndarray:
 
     def copy(self, order: str = "C") -> ndarray:
         """A copy on the current device, whatever the device of this array."""
-        return _copied("copy", self, None)
+        return _copied("copy", self, None, order)
 
-    def astype(self, dtype: Any, **kwargs: Any) -> ndarray:
-        _call.check_name("ndarray.astype", (dtype,), kwargs)
-        return _call.call("astype", np.ndarray.astype, (self, dtype), kwargs)
+    def astype(self, dtype: Any, order: str = "K", **kwargs: Any) -> ndarray:
+        _call.check_name("ndarray.astype", (dtype, order), kwargs)
+        return _call.call("astype", np.ndarray.astype, (self, dtype, order), kwargs)
 
     def reshape(self, *shape: Any, **kwargs: Any) -> ndarray:
         _call.check_name("ndarray.reshape", shape, kwargs)
@@ -231,19 +232,36 @@ def _index(key: Any) -> tuple[tuple, list[ndarray]]:
 # Copies to the device and between devices
 
 
-def asarray(name: str, obj: Any, dtype: Any = None, copy: bool | None = True) -> ndarray:
-    """An array on the current device: obj itself if it may be, a copy otherwise."""
+def asarray(name: str, obj: Any, dtype: Any = None, copy: bool | None = True,
+            order: str | None = None) -> ndarray:
+    """An array on the current device: obj itself if it may be, a copy otherwise.
+
+    core.pyx of CuPy 14.2, array: `if order is None: order = 'K'`. Then, for what is on the host,
+    _array_default: `if isinstance(obj, numpy.ndarray) and obj.flags.fnc: order = 'F'`, else 'C'.
+    And _array_from_cupy_ndarray: `a = src._astype(dtype, order=order, copy=copy)` on the current
+    device, `a = src.copy(order=order)._astype(dtype, copy=None)` from another one.
+    """
+    order = order or "K"
     if not isinstance(obj, ndarray):
         host = np.asarray(obj, dtype)
         if host.dtype.kind not in "fciub":
             raise ValueError(f"Unsupported dtype {host.dtype}")
-        made = _call.new(host if machine.dry else host.copy(order="C"), f"{name} of a host array")
+        if order in "KA":
+            order = "F" if isinstance(obj, np.ndarray) and obj.flags.fnc else "C"
+        host = host.astype(host.dtype.newbyteorder("="), order, copy=not machine.dry)
+        made = _call.new(host, f"{name} of a host array")
         _sent(made)
         return made
     here = obj._block.device is machine.current
-    if here and not copy and dtype in (None, obj.dtype):
+    if here and not copy and dtype in (None, obj.dtype) and _has(obj, order):
         return obj
-    return _copied(name, obj, dtype)
+    return _copied(name, obj, dtype, order)
+
+
+def _has(x: ndarray, order: str) -> bool:
+    """Whether x lies in this order already; `_astype` of core.pyx asks the same."""
+    flags = x._values.flags
+    return {"K": True, "A": flags.forc, "C": flags.c_contiguous, "F": flags.f_contiguous}[order]
 
 
 def _sent(array: ndarray) -> None:
@@ -253,16 +271,25 @@ def _sent(array: ndarray) -> None:
                      str(array.dtype))
 
 
-def _copied(name: str, x: ndarray, dtype: Any) -> ndarray:
+def _copied(name: str, x: ndarray, dtype: Any, order: str) -> ndarray:
+    """core.pyx of CuPy 14.2, ndarray.copy: from another device, `x = self.astype(self.dtype,
+    order=order, copy=False)` is made there, on its current stream. Then `if not x._c_contiguous and
+    not x._f_contiguous: raise NotImplementedError`, and the copy has x's order.
+    """
     source, here = x._block.device, machine.current
     if source is here:
-        return _call.call(name, lambda values: values.astype(dtype or values.dtype), (x,), {})
-    if not x.flags.c_contiguous:
+        dtype = dtype or x.dtype
+        return _call.call(name, lambda values: values.astype(dtype, order), (x,), {})
+    machine.make_current(source.index)
+    try:
+        x = x.astype(x.dtype, order, copy=False)
+    finally:
+        machine.make_current(here.index)
+    if not x._values.flags.forc:
         raise NotImplementedError(
-            f"{name}: CuPy cannot copy an array {x.shape} that is not contiguous from GPU "
-            f"{source.index} to GPU {here.index}; call cupy.ascontiguousarray on GPU "
-            f"{source.index} first")
-    values = x._values if machine.dry else x._values.copy()
+            f"{name}: CuPy cannot copy non-contiguous array between devices: {x.shape} from GPU "
+            f"{source.index} to GPU {here.index}; make it contiguous on GPU {source.index} first")
+    values = x._values if machine.dry else x._values.copy("K")
     copied = _call.new(values, f"a copy from GPU {source.index}")
     machine.work(f"a copy from GPU {source.index} to GPU {here.index}", [x._block],
                  [copied._block], count=False)
@@ -273,7 +300,7 @@ def _copied(name: str, x: ndarray, dtype: Any) -> ndarray:
 def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *,
             blocking: bool = True) -> np.ndarray:
     if isinstance(a, ndarray):
-        return a._fetch("asnumpy", stream, out)
+        return a._fetch("asnumpy", stream, out, order)
     return np.asarray(a, order=order)
 
 

@@ -12,7 +12,7 @@ from . import _array, _dry
 from ._machine import WrongDeviceError, machine
 
 __all__ = ["IN_PLACE", "OPERANDS", "Ufunc", "allocate", "as_strided", "call", "check_arguments",
-           "check_name", "function", "new", "refuse_host"]
+           "check_name", "function", "garbage", "new", "refuse_host"]
 
 # No work for a GPU: questions about shapes, types and addresses, answered on the host.
 HOST = {"broadcast_shapes", "can_cast", "common_type", "iscomplexobj", "isrealobj", "isscalar",
@@ -20,11 +20,11 @@ HOST = {"broadcast_shapes", "can_cast", "common_type", "iscomplexobj", "isrealob
         "shape", "shares_memory", "size"}
 
 # May give a view of their argument, and then are no work either.
-VIEWS = {"atleast_1d", "atleast_2d", "atleast_3d", "array_split", "broadcast_arrays",
-         "broadcast_to", "diagonal", "dsplit", "expand_dims", "flip", "fliplr", "flipud", "hsplit",
-         "imag", "lib.stride_tricks.sliding_window_view", "matrix_transpose", "moveaxis",
-         "permute_dims", "ravel", "real", "reshape", "rollaxis", "rot90", "split", "squeeze",
-         "swapaxes", "transpose", "view", "vsplit"}
+VIEWS = {"array_split", "ascontiguousarray", "atleast_1d", "atleast_2d", "atleast_3d",
+         "broadcast_arrays", "broadcast_to", "diagonal", "dsplit", "expand_dims", "flip", "fliplr",
+         "flipud", "hsplit", "imag", "lib.stride_tricks.sliding_window_view", "matrix_transpose",
+         "moveaxis", "permute_dims", "ravel", "real", "reshape", "rollaxis", "rot90", "split",
+         "squeeze", "swapaxes", "transpose", "view", "vsplit"}
 
 # The size of the result depends on the values: the host waits until it knows them.
 SYNCS = {"argwhere", "array2string", "array_repr", "array_str", "bincount", "compress", "extract",
@@ -153,15 +153,18 @@ def new(values: np.ndarray, what: str) -> Any:
     return _array.ndarray._of(values, block)
 
 
-def allocate(shape: Any, dtype: Any) -> Any:
-    """An array of garbage: used memory holds anything but zeros, so make mistakes visible."""
-    values = np.empty(shape, dtype)
+def allocate(shape: Any, dtype: Any, order: str = "C") -> Any:
+    return new(garbage(np.empty(shape, dtype, order)), "empty")
+
+
+def garbage(values: np.ndarray) -> np.ndarray:
+    """Used memory holds anything but zeros, so make mistakes visible."""
     if values.dtype.kind not in "fciub":
         raise ValueError(f"Unsupported dtype {values.dtype}")
     if not machine.dry:
         kind = values.dtype.kind
         values.fill(np.nan if kind in "fc" else kind == "b" or np.iinfo(values.dtype).max)
-    return new(values, "empty")
+    return values
 
 
 def _bounds(values: np.ndarray) -> tuple[int, int]:

@@ -26,11 +26,12 @@ def shape_only(name: str, compute: Callable) -> Callable:
             return None
         if name in CREATE:
             return compute(*args, **kwargs)
-        if name == "ascontiguousarray" and args[0].flags.c_contiguous:
-            return args[0]
         if name in COPIES:
-            dtype = args[1] if len(args) > 1 else kwargs.get("dtype")
-            return np.empty(args[0].shape, dtype or args[0].dtype)
+            dtype = (args[1] if len(args) > 1 else kwargs.get("dtype")) or args[0].dtype
+            if (kwargs.get("copy") is False and args[0].flags.c_contiguous
+                    and args[0].dtype == dtype):
+                return args[0]
+            return np.empty(args[0].shape, dtype)
         if name in REDUCTIONS:
             return _reduced(compute, *args, **kwargs)
         if isinstance(compute, np.ufunc) and compute.signature is None:

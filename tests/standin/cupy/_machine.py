@@ -36,9 +36,13 @@ Clock = dict[int, int]
 class CUDARuntimeError(RuntimeError):
     """What CUDA says when a call fails."""
 
+    __module__ = "cupy_backends.cuda.api.runtime"  # as in CuPy
+
 
 class OutOfMemoryError(MemoryError):
     """The pool of a device has reached its limit; the wording is CuPy's."""
+
+    __module__ = "cupy.cuda.memory"  # as in CuPy
 
     def __init__(self, size: int, total: int, limit: int = 0) -> None:
         limited = f", limit set to: {limit:,} bytes" if limit else ""
