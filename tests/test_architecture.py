@@ -58,8 +58,9 @@ FOREIGN = {
 # Single files that may see more than their layer.
 EXCEPTIONS = {
     "backend._cupy": {"cupy"},
-    # The only module that goes to the network.
-    "datasets.download.fetch": {"pooch", "requests", "tqdm"},
+    # The only modules that go to the network.
+    "datasets.download.fetch": {"pooch"},
+    "datasets.download.transfer": {"pooch", "requests"},
     "files": {"filelock"},
     "training.distributed": {"mpi4py", "cupyx"},  # the only module that speaks to other processes
     "weights.onnx_file": {"onnx", "google"},  # the only module that knows ONNX's own package

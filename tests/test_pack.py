@@ -248,7 +248,13 @@ def test_what_is_not_there_cannot_be_read(whole, ask, message):
 @pytest.mark.parametrize(("name", "content"), [
     ("manifest.csv", b"split,shard\ntrain,train-00000\n"), ("manifest.csv", b"\xff\xfe\x00"),
     ("classes.csv", b"what,ever\n1,2\n"), ("mean.npy", b"broken"), ("mean.npy", b""),
-    ("statistics.json", b"{}"), ("statistics.json", b'{"covariance": [1, 2]}')])
+    ("statistics.json", b"{}"), ("statistics.json", b'{"covariance": [1, 2]}'),
+    ("statistics.json", b"[" * 100_000), ("statistics.json", b'{"covariance": {"a": NaN}}'),
+    ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,999999999999,00,0\n"),
+    ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,9,00,2\n"),
+    ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,1e99,9,00,0\n"),
+    ("mean.npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': "
+                 b"(99999, 99999, 99), }" + b" " * 49 + b"\n")])
 def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, name, content):
     before = tree(whole)
     (whole / name).write_bytes(content)
@@ -260,6 +266,33 @@ def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, nam
     assert not is_prepared(whole)
     assert prepare(source, "--out", whole).code == 0
     assert tree(whole) == before
+
+
+@pytest.mark.parametrize("text", [
+    b"[" * 100_000, b"{", b"[]", b"\xff", b'{"side": "16"}', b'{"side": {}}', b'{"side": 0}',
+    b'{"side": 1000000000}', b'{"side": true}'], ids=lambda text: text[:14].decode("latin-1"))
+def test_damaged_facts_are_named(whole, text):
+    (whole / "prepared.json").write_bytes(text)
+    with pytest.raises(DataError, match=r"\A\S*prepared\.json: damaged \([^\n]*\); delete the "
+                                        r"folder and prepare the pictures again\Z"):
+        prepared(whole)
+
+
+def test_jpeg_of_another_size_is_refused_before_it_is_decoded(whole, monkeypatch):
+    """With the right checksum: a hundred such in a batch would fill the memory."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (4000, 4000)).save(buffer, "JPEG")
+    rows = table(whole / "manifest.csv")
+    (whole / "bomb.zip").write_bytes(buffer.getvalue())
+    rows[0] |= {"shard": "bomb", "offset": "0", "bytes": str(len(buffer.getvalue())),
+                "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    with open(whole / "manifest.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    with pytest.raises(DataError, match=r"/bomb\.zip: the image at byte 0 is damaged"):
+        prepared(whole).read(np.array([0]))
 
 
 def cut(path):
@@ -367,7 +400,7 @@ def test_only_one_process_writes_into_a_folder(source, whole, prepare, tmp_path)
 
 def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp_path, monkeypatch):
     """Two at once would write to the same temporary names."""
-    out, write, seen = tmp_path / "out", pack_module._replacing, []
+    out, write, seen = tmp_path / "out", pack_module.replacing, []
 
     def guarded(path):
         with pytest.raises(FileError, match="another minialex is at work"), \
@@ -376,7 +409,7 @@ def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp
         seen.append(path.name)
         return write(path)
 
-    monkeypatch.setattr(pack_module, "_replacing", guarded)
+    monkeypatch.setattr(pack_module, "replacing", guarded)
     assert prepare(source, "--out", out).code == 0
     assert sorted(seen) == sorted(tree(out))
 

@@ -15,7 +15,7 @@ from .sets import SETS
 from .sets.facts import PublicSet
 from .sets.folder import SPLITS, folder_source
 from .sets.imagenet import imagenet_source, is_imagenet
-from .sets.source import image_set
+from .sets.source import Source, image_set
 from .shards.read import ABOUT, prepared_splits
 
 __all__ = ["Data", "image_folder", "open"]
@@ -75,15 +75,11 @@ def image_folder(folder: str | os.PathLike[str], split: str = "train",
     """
     if split not in SPLITS:
         raise DataError(f"split {split!r} came; need 'train', 'val' or 'test'; correct the name")
-    root = Path(folder)
-    for needed in ("train", split):
-        if not any((root / name).is_dir() for name in SPLITS[needed]):
-            raise DataError(f"{root}: there is no folder {needed}; pictures must lie in "
-                            f"{root / 'train'}/CLASS/*.jpg, and in val and test beside train")
-    source = folder_source(root)
+    source = _source(Path(folder))
     if split not in source.splits:
-        raise DataError(f"{root / split}: no pictures; they must lie in {root / split}/CLASS/")
-    return image_set(source, split, side, root.resolve().name)
+        raise DataError(f"{Path(folder) / split}: no such folder, or none of classes in it; "
+                        f"pictures must lie in {Path(folder) / split}/CLASS/*.jpg")
+    return image_set(source, split, side, Path(folder).resolve().name)
 
 
 def _public(known: PublicSet, side: int,
@@ -107,11 +103,14 @@ def _in_folder(root: Path, side: int) -> Mapping[str, ImageSet]:
                         f"{', '.join(SETS)}, or a folder of train/CLASS/*.jpg")
     if (root / ABOUT).is_file():
         return prepared_splits(root)
+    source = _source(root)
+    return {split: image_set(source, split, side, root.resolve().name) for split in source.splits}
+
+
+def _source(root: Path) -> Source:
     if is_imagenet(root):
-        source = imagenet_source(root)
-    elif (root / "train").is_dir():
-        source = folder_source(root)
-    else:
+        return imagenet_source(root)
+    if not (root / "train").is_dir():
         raise DataError(f"{root}: there is no folder train; pictures must lie in "
                         f"{root / 'train'}/CLASS/*.jpg, and in val and test beside train")
-    return {split: image_set(source, split, side, root.resolve().name) for split in source.splits}
+    return folder_source(root)

@@ -9,6 +9,8 @@ import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ..datasets import SETS, data_folder, find_set, get_set
 from ..datasets.sets import look_up
 from ..datasets.sets.facts import PublicSet
@@ -45,7 +47,18 @@ def data_get(options: argparse.Namespace) -> int:
     """Fetch one set, check and unpack it; say where it is and whom to cite."""
     known = look_up(options.name)
     there = find_set(options.name, options.data_dir)
-    folder = get_set(options.name, options.data_dir, say=_say)
+    with tqdm(leave=False, unit="B", unit_scale=True, dynamic_ncols=True, disable=None) as bar:
+        shown = ""
+
+        def progress(name: str, done: int, total: int | None) -> None:
+            nonlocal shown
+            if name != shown:
+                shown = name
+                bar.reset(total)
+                bar.set_description(name[:26])
+            bar.update(done - bar.n)
+
+        folder = get_set(options.name, options.data_dir, say=_say, progress=progress)
     images = ", ".join(f"{count:,} {split}" for split, count in known.images.items())
     print(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")
     print(f"  {images} images in {known.classes} classes; licence: {known.licence}")

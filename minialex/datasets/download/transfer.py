@@ -53,7 +53,6 @@ def receive(address: str, path: Path, download: Download, patience: Patience,
     Raises Failed if this address does not give it; FileError if it cannot be written.
     """
     host = urlsplit(address).netloc
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         try:
             _watch(address, file, path.name, download.size, patience, progress)

@@ -70,7 +70,7 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str], root
     if target.exists():
         raise FileError(f"{target}: exists already; need a new folder; move it away")
     unfinished = target.with_name(f".{target.name}.part")
-    _remove(unfinished)  # of a process that was killed
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     try:
         unfinished.mkdir(parents=True)
         _write(archive, unfinished, root)
@@ -90,13 +90,7 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str], root
         raise FileError(f"{target}: cannot be written ({error.strerror or error}); make room, or "
                         "choose another folder") from error
     finally:
-        _remove(unfinished)
-
-
-def _remove(folder: Path) -> None:
-    if folder.is_symlink():
-        folder.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _write(archive: Path, folder: Path, root: str) -> None:
@@ -169,16 +163,10 @@ def _zip_members(file: BinaryIO) -> Iterator[_Member]:
                 kind = "a link or a device"
             elif info.flag_bits & 1:
                 kind = "encrypted"
+            if info.header_offset < 0:
+                raise zipfile.BadZipFile(f"{info.filename!r} starts before the archive does")
             # zipfile cuts a name at a zero byte and turns separators; the original must be judged.
-            yield _Member(info.orig_filename, kind, info.file_size,
-                          partial(_zip_content, packed, info))
-
-
-def _zip_content(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
-    try:
-        return packed.open(info)
-    except OSError as error:  # it starts before the archive does
-        raise zipfile.BadZipFile(f"no {info.filename!r} where it should be") from error
+            yield _Member(info.orig_filename, kind, info.file_size, partial(packed.open, info))
 
 
 def _tar_members(file: BinaryIO | gzip.GzipFile) -> Iterator[_Member]:

@@ -121,9 +121,8 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         known = ", ".join(map(str, _CODES))
         raise DataError(f"{path}: dtype {array.dtype} came; idx holds {known}; convert the array")
     if not 1 <= array.ndim <= _MAX_RANK:
-        raise DataError(
-            f"{path}: {array.ndim} dimensions came; idx needs 1 to {_MAX_RANK}; reshape the array"
-        )
+        raise DataError(f"{path}: {array.ndim} dimensions came; idx needs 1 to {_MAX_RANK}; "
+                        "reshape the array")
     header = struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     data = header + array.astype(_DTYPES[code]).tobytes()
 

@@ -7,7 +7,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,13 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", "
 # The content decides, not the name. Left out are formats for which Pillow starts other programs.
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 ORIENTATION = 0x0112  # in EXIF: how a camera was held; 1 is upright
-# Up to 16 bytes a pixel are needed while a picture is turned and whitened: 1 GiB for the largest.
-MOST_PIXELS = 2**26  # 8192 x 8192
-MOST_BYTES = 2**28  # of a file: so many pixels without any compression, and more
+# Up to 24 bytes a pixel are needed while a picture is decoded, turned and whitened: 1.5 GiB for the
+# largest. Large ones are therefore decoded one at a time, whatever the number of threads; but not
+# JPEGs, of which the decoder keeps only the detail that is wanted.
+MOST_PIXELS, LARGE = 2**26, 2**24  # 8192 x 8192, 4096 x 4096
+MOST_BYTES = 2**28  # of a file: as much as the largest picture without any compression
 
+_ONE_LARGE = threading.Lock()
 _FILTERS = threading.Lock()  # of warnings: they are the whole process's
 
 
@@ -47,6 +50,8 @@ def read_image(path: str | os.PathLike[str], side: int = 256,
     """
     try:
         with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                raise PictureError(f"more than {MOST_BYTES:,} bytes")
             return np.asarray(to_square(file.read(MOST_BYTES + 1), side, squeeze)[0])
     except OSError as error:
         reason = error.strerror
@@ -109,8 +114,10 @@ def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Im
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(BytesIO(data), formats=formats)
-        with picture:
-            if picture.width * picture.height > MOST_PIXELS:
+        pixels = picture.width * picture.height
+        alone = pixels > LARGE and picture.format != "JPEG"
+        with picture, _ONE_LARGE if alone else nullcontext():
+            if pixels > MOST_PIXELS:
                 raise PictureError(too_large)
             yield picture
         return

@@ -66,12 +66,17 @@ def class_folders(folder: Path) -> list[str]:
         raise unreadable(folder, error) from None
     seen: dict[str, str] = {}
     for name in names:
-        twin = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        twin = seen.setdefault(_as_seen(name), name)
         if twin != name:
             raise DataError(f"{folder}: two folders are called {name}; they look the same, but "
                             f"their letters are encoded in two ways ({twin!a} and "
                             f"{name!a}); put their files into one")
     return names
+
+
+def _as_seen(name: str) -> str:
+    """Equal for names that look the same: an umlaut is one letter, or two, as on a Mac."""
+    return unicodedata.normalize("NFC", name)
 
 
 def class_files(folder: Path, classes: Sequence[str]) -> list[File]:
@@ -116,10 +121,15 @@ def _split_folders(root: Path) -> tuple[list[str], dict[str, Path]]:
         part = next((root / name for name in names
                      if (root / name).is_dir() and class_folders(root / name)), None)
         if part:
-            strange = set(class_folders(part)) - set(classes)
+            strange = min(set(class_folders(part)) - set(classes), default=None)
+            twins = [name for name in classes if strange and _as_seen(name) == _as_seen(strange)]
+            if twins:
+                raise DataError(f"{part}: has the class {strange} ({strange!a}), and train has "
+                                f"{twins[0]!a}; they look the same, but their letters are encoded "
+                                "in two ways; rename one")
             if strange:
-                raise DataError(f"{part}: has the class {min(strange)}, for which there is no "
-                                f"folder in {root / 'train'}; add or remove it")
+                raise DataError(f"{part}: has the class {strange}, for which there is no folder in "
+                                f"{root / 'train'}; add or remove it")
             parts[split] = part
     return classes, parts
 

@@ -31,7 +31,7 @@ def mnist(
 
     split: "train" or "test".
     folder: holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
-    t10k-labels-idx1-ubyte, gzipped (.gz) or plain. minialex ships no MNIST: you provide the files.
+    t10k-labels-idx1-ubyte, gzipped (.gz) or plain, as `get_set("mnist")` puts them there.
 
     Returns images (N, 28, 28, 1), uint8, 0 (background) to 255, and labels (N,), int64, 0 to 9.
 
@@ -43,33 +43,22 @@ def mnist(
     if split not in _PREFIXES:
         raise DataError(f"split {split!r} came; need 'train' or 'test'; correct the name")
     if not Path(folder).is_dir():
-        raise DataError(
-            f"{folder}: no such folder; need the four idx files of the set; "
-            "put them there, or pass folder=..."
-        )
+        raise DataError(f"{folder}: no such folder; need the four idx files of the set; put them "
+                        "there, or pass folder=...")
     image_path, images = _read(folder, f"{_PREFIXES[split]}-images-idx3-ubyte")
     label_path, labels = _read(folder, f"{_PREFIXES[split]}-labels-idx1-ubyte")
-
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
-        raise DataError(
-            f"{image_path}: {images.dtype} of shape {images.shape} came; need uint8 images of "
-            "shape (N, 28, 28); get the file again"
-        )
-    if labels.dtype != np.uint8 or labels.ndim != 1:
-        raise DataError(
-            f"{label_path}: {labels.dtype} of shape {labels.shape} came; need uint8 labels of "
-            "shape (N,); get the file again"
-        )
+    for path, array, kind, rest in ((image_path, images, "images", (28, 28)),
+                                    (label_path, labels, "labels", ())):
+        if array.dtype != np.uint8 or array.ndim != 1 + len(rest) or array.shape[1:] != rest:
+            shape = ", ".join(map(str, ("N", *rest))) + "," * (not rest)
+            raise DataError(f"{path}: {array.dtype} of shape {array.shape} came; need uint8 {kind} "
+                            f"of shape ({shape}); get the file again")
     if len(images) != len(labels) or len(labels) == 0:
-        raise DataError(
-            f"{label_path}: {len(labels)} labels came for {len(images)} images; need one label "
-            "for each image, and at least one; get both files again"
-        )
+        raise DataError(f"{label_path}: {len(labels)} labels came for {len(images)} images; need "
+                        "one label for each image, and at least one; get both files again")
     if labels.max() >= len(CLASSES):
-        raise DataError(
-            f"{label_path}: label {labels.max()} came; need 0 to {len(CLASSES) - 1}; "
-            "get the file again"
-        )
+        raise DataError(f"{label_path}: label {labels.max()} came; need 0 to {len(CLASSES) - 1}; "
+                        "get the file again")
     return images[..., np.newaxis], labels.astype(np.int64)
 
 
@@ -77,10 +66,8 @@ def _read(folder: str | os.PathLike[str], name: str) -> tuple[Path, NDArray[Any]
     """One array of the set, and the path it came from: the gzipped file, else the plain one."""
     packed, plain = Path(folder, name + ".gz"), Path(folder, name)
     if not packed.exists() and not plain.exists():
-        raise DataError(
-            f"{packed}: no such file, nor without .gz; need the four idx files of the set; "
-            "add it to the folder"
-        )
+        raise DataError(f"{packed}: no such file, nor without .gz; need the four idx files of the "
+                        "set; add it to the folder")
     path = packed if packed.exists() else plain
     return path, read_idx(path)
 

@@ -126,7 +126,7 @@ def _checksum(sha256: str) -> int:
 def about(folder: Path) -> dict[str, Any]:
     """What the set was made with."""
     remedy = "delete the folder and prepare the pictures again"
-    found = read_json(folder / ABOUT, remedy)
+    found = _json(folder / ABOUT, remedy)
     side = found.get("side") if isinstance(found, dict) else None
     if type(side) is not int or not 1 <= side <= MOST_SIDE:
         raise DataError(f"{folder / ABOUT}: damaged (the side of its images is {side!r:.40}); "
@@ -139,12 +139,19 @@ def _statistics(root: Path, side: int) -> Statistics:
         mean = np.load(path, allow_pickle=False)
         if mean.shape != (side, side, 3) or mean.dtype != np.float32:
             raise InputError(f"{mean.dtype} of shape {mean.shape}")
-    measured = read_json(root / "statistics.json", f"delete it and {_AGAIN}")
+    measured = _json(root / "statistics.json", f"delete it and {_AGAIN}")
     with _whole(root / "statistics.json"):
         covariance = np.array(measured["covariance"], np.float64).reshape(3, 3)
         if not np.isfinite(covariance).all():
             raise InputError("a covariance that is not finite")
         return Statistics(mean, covariance)
+
+
+def _json(path: Path, remedy: str) -> Any:
+    try:
+        return read_json(path, remedy)
+    except InputError as error:
+        raise DataError(str(error)) from None
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

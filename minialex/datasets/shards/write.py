@@ -27,16 +27,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...files import LOCK, locked, replacing
+from ...files import LOCK, check_writable, locked, replacing
 from ..errors import DataError
 from ..feed.threads import in_order, pool
 from ..formats.picture import MOST_BYTES, PictureError, as_jpeg, to_square
-from ..images import Statistics
+from ..images import Sums
 from ..sets.imagenet import class_names
 from ..sets.source import File, Source, content
 from .read import ABOUT, MANIFEST, about
@@ -74,15 +73,10 @@ class Report(NamedTuple):
 def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[None]:
     """Hold the folder for this source and these settings; shards may be written inside.
 
-    Raises DataError if something else lies in it, if another process writes into it, or if it
-    cannot be written.
+    Raises DataError if something else lies in it, and FileError if another process writes into it,
+    or if it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        inside = {path.name for path in folder.iterdir()}
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror}); "
-                        "choose another folder") from None
+    inside = {path.name for path in check_writable(folder).iterdir()}
     # A run that was killed at once has left no more than its lock, and the beginning of a file.
     if ABOUT not in inside and any(name != LOCK and not name.endswith(".part") for name in inside):
         raise DataError(f"{folder}: is not empty, and no prepared set; choose another folder")
@@ -159,7 +153,7 @@ def pack(folder: Path, shards: Sequence[Shard], side: int, quality: int, threads
         converted = in_order(workers, convert, files, 2 * IN_SHARD)
         for shard in shards:
             rows = []
-            with (_replacing(folder / f"{shard.name}.zip") as whole,
+            with (replacing(folder / f"{shard.name}.zip") as whole,
                   zipfile.ZipFile(whole, "w") as packed):
                 for file, member in zip(shard.files, shard.members, strict=True):
                     jpeg, reason = next(converted)
@@ -193,8 +187,8 @@ def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, thr
     """
     report = Report(Counter(), [], [])
     seen: set[int] = set()  # labels of training images
-    total, products = np.zeros((side, side, 3), np.int64), np.zeros((3, 3), np.int64)
-    with _replacing(folder / MANIFEST) as manifest, pool(threads, _THREADS) as workers:
+    sums = Sums((side, side, 3))
+    with replacing(folder / MANIFEST) as manifest, pool(threads, _THREADS) as workers:
         manifest.write(_table(_OF_MANIFEST))
         inspected = in_order(workers, lambda shard: _inspect(folder, shard, source.classes, side),
                               shards, threads)
@@ -205,14 +199,13 @@ def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, thr
             report.images[shard.split] += len(found.images)
             report.skipped.extend(found.skipped)
             seen.update(int(label) for split, _, _, label, *_ in found.images if split == "train")
-            total += found.total
-            products += found.products
+            sums.merge(found.sums)
             done(len(shard.files))
         if not report.images["train"]:
             raise DataError(f"{folder}: none of the training pictures can be read: "
                             f"{report.skipped[0][2]}: {report.skipped[0][3]}, and so on")
         report.unseen.extend(name for label, name in enumerate(source.classes) if label not in seen)
-        _write_statistics(folder, report.images["train"], total, products)
+        _write_statistics(folder, sums)
         classes = zip(range(len(source.classes)), source.classes, class_names(source.classes),
                       strict=True)
         _write(folder / "classes.csv", _table(("label", "class", "name"), *classes))
@@ -223,21 +216,16 @@ def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, thr
 
 
 class _Content(NamedTuple):
-    """Of a shard: rows of the lists, and sums over pixels (H, W, 3) and products of colours (3, 3).
-
-    These are sums of whole numbers and so exact: their order does not matter.
-    """
+    """Of a shard: rows of the lists, and sums over its training images."""
 
     images: list[tuple]
     skipped: list[tuple[str, str, str, str]]
-    total: NDArray[np.int64]
-    products: NDArray[np.int64]
+    sums: Sums
 
 
 def _inspect(folder: Path, shard: Shard, classes: Sequence[str], side: int) -> _Content:
     path = folder / f"{shard.name}.zip"
-    images, skipped = [], []
-    total, products = np.zeros((side, side, 3), np.int64), np.zeros((3, 3), np.int64)
+    images, skipped, sums = [], [], Sums((side, side, 3))
     try:
         with zipfile.ZipFile(path) as packed:
             rows = _member(packed, f"{shard.name}.csv")[1].decode()
@@ -251,17 +239,13 @@ def _inspect(folder: Path, shard: Shard, classes: Sequence[str], side: int) -> _
                                classes[int(row["label"])], row["source"], offset, info.file_size,
                                row["sha256"]))
                 if shard.split == "train":
-                    image = np.asarray(to_square(jpeg, side)[0])
-                    colours = image.reshape(-1, 3).astype(np.float64)  # (H * W, 3)
-                    total += image
-                    # Below 2**53 a float64 holds whole numbers exactly.
-                    products += (colours.T @ colours).astype(np.int64)
+                    sums.add(np.asarray(to_square(jpeg, side)[0])[np.newaxis])
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, LookupError,
             ValueError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: damaged ({reason}); delete it and run the same command again: "
                         "only what is missing is made") from None
-    return _Content(images, skipped, total, products)
+    return _Content(images, skipped, sums)
 
 
 def _member(packed: zipfile.ZipFile, name: str) -> tuple[zipfile.ZipInfo, bytes]:
@@ -271,18 +255,15 @@ def _member(packed: zipfile.ZipFile, name: str) -> tuple[zipfile.ZipInfo, bytes]
     return info, packed.read(info)
 
 
-def _write_statistics(folder: Path, images: int, total: NDArray[np.int64],
-                      products: NDArray[np.int64]) -> None:
+def _write_statistics(folder: Path, sums: Sums) -> None:
     from PIL import Image
 
-    pixels = images * total[..., 0].size
-    sums = [int(number) for number in total.sum(axis=(0, 1))]
-    # The small difference of two large products is exact, too: Python's integers have any length.
-    covariance = [[(pixels * int(products[i, j]) - sums[i] * sums[j]) / pixels**2
-                   for j in range(3)] for i in range(3)]
-    measured = Statistics((total / images).astype(np.float32), np.array(covariance))
-    text = json.dumps({"images": images, "mean colour": [number / pixels for number in sums],
-                       "covariance": covariance, "deviations": measured.deviations.tolist(),
+    measured = sums.statistics()
+    pixels = sums.images * sums.total[..., 0].size
+    colour = (sums.total.sum(axis=(0, 1)) / pixels).tolist()
+    text = json.dumps({"images": sums.images, "mean colour": colour,
+                       "covariance": measured.covariance.tolist(),
+                       "deviations": measured.deviations.tolist(),
                        "directions": measured.directions.tolist()}, indent=2)
     array, picture = io.BytesIO(), io.BytesIO()
     np.save(array, measured.mean)
@@ -300,15 +281,5 @@ def _table(*rows: Iterable[object]) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(data)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """As `replacing`; what was finished before stays."""
-    try:
-        with replacing(path) as file:
-            yield file
-    except OSError as error:
-        raise DataError(f"{error}; the same command goes on where this one stopped") from None
