@@ -81,10 +81,11 @@ class Tensor:
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
-        came, own = (f"{x.dtype} {x.shape} on {x.device}" if isinstance(x, Tensor) else type(x)
-                     for x in (gradient, self))
-        if gradient is not None and came != own:
-            raise InputTypeError(f"grad: {came} came; give None, or a Tensor of {own}")
+        if gradient is not None:
+            came, own = (f"{x.dtype} {x.shape} on {x.device}" if isinstance(x, Tensor) else type(x)
+                         for x in (gradient, self))
+            if came != own:
+                raise InputTypeError(f"grad: {came} came; give None, or a Tensor of {own}")
         self._grad = gradient
 
     @property
