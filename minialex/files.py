@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 
 from .errors import FileError, InputError
 
-__all__ = ["LOCK", "appending", "check_writable", "locked", "read_json", "replacing"]
+__all__ = ["LOCK", "appending", "check_writable", "locked", "read_json", "replacing",
+           "sweep"]
 
 LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
 MOST_JSON = 2**26  # bytes
@@ -28,7 +29,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to write to. It takes the place of `path` when all of it is on the disk, or never.
 
     Until then its name is NAME.XXXX.part, which did not exist before. A process that is killed may
-    leave it; it does no harm.
+    leave it; it does no harm, and `sweep` removes it.
     Raises FileError if it cannot be written.
     """
     path = Path(path)
@@ -47,6 +48,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def sweep(folder: str | os.PathLike[str], name: str = "*") -> None:
+    """Remove what killed processes have left of files called `name`. Hold the lock meanwhile."""
+    for unfinished in Path(folder).glob(f"{name}.part"):
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _rename(source: Path, target: Path) -> None:

@@ -1,6 +1,8 @@
 """Devices: their names, their memory, the copies between them, and work spread over threads."""
 
+import copy
 import itertools
+import pickle
 import re
 import threading
 import tracemalloc
@@ -70,7 +72,7 @@ def test_gpu_index_that_does_not_exist():
 @pytest.mark.skipif(not backend.why_no_gpu(), reason="a GPU is there")
 @pytest.mark.parametrize("name", ["gpu", "gpu:1"])
 def test_gpu_without_cupy_or_driver(name):
-    reasons = "CuPy is not installed: pip install|CUDA does not answer|check the driver"
+    reasons = "CuPy is not installed: |CuPy cannot be imported|finds no GPU"
     with pytest.raises(DeviceError, match=rf"gpu:\d.*({reasons}).*use 'cpu:\d'"):
         backend.device(name)
     assert re.search(reasons, backend.why_no_gpu())
@@ -81,6 +83,127 @@ def test_available_devices_exist():
     assert names[-2:] == ["cpu:0", "cpu:1"]
     assert ("gpu:0" in names) == (backend.why_no_gpu() == "")
     assert [backend.device(name).name for name in names] == names
+
+
+def test_what_is_equal_has_the_same_hash(devices):
+    for name in (*devices, "cpu:0", "cpu:1"):
+        device = backend.device(name)
+        spellings = [name, device.kind, name.upper(), backend.device(name), 0, None]
+        equal = [other for other in spellings if device == other]
+        assert equal == [name, device]
+        assert {hash(other) for other in equal} == {hash(device)}
+        assert {name: 1}[device] == {device: 1}[name] == 1
+    assert backend.device("cpu") == "cpu:0" != backend.device("cpu:1")
+
+
+@pytest.mark.parametrize("copied", [
+    copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x)),
+    lambda x: copy.deepcopy({"on": [x]})["on"][0],
+], ids=["copy", "deepcopy", "pickle", "inside"])
+def test_a_device_copies_as_its_name(devices, copied):
+    for name in devices:
+        assert copied(backend.device(name)) is backend.device(name)
+
+
+def test_pickle_of_a_device_holds_its_name_and_no_memory(device):
+    device = backend.device(device)
+    assert len(pickle.dumps(device)) < 200 and device.name.encode() in pickle.dumps(device)
+
+
+# Arrays that enter
+
+SIX = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+
+
+class Sub(np.ndarray):
+    """A subclass with a habit of its own."""
+
+    def __getitem__(self, key):
+        return np.ndarray.__getitem__(self, key) * 0
+
+
+def readonly(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def unaligned(array):
+    memory = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    memory[...] = array
+    return memory
+
+
+ENTERING = {
+    "plain": SIX, "Fortran": np.asfortranarray(SIX), "transposed": SIX.T, "reversed": SIX[::-1],
+    "reversed inside": SIX[..., ::-1], "strided": SIX[:, ::2, 1:], "big-endian": SIX.astype(">f4"),
+    "big-endian Fortran": np.asfortranarray(SIX.astype(">f8")),
+    "big-endian integers": SIX.astype(">i2"), "read-only": readonly(SIX),
+    "one number": np.broadcast_to(np.float32(3), (5, 400)), "unaligned": unaligned(SIX),
+    "subclass": SIX.view(Sub), "matrix": SIX[0].view(np.matrix),
+    "no axes": np.array(3.5, ">f4"), "a number": np.float32(2), "empty": np.zeros((0, 3)),
+    "large": np.asfortranarray(np.ones((300, 200), ">f4")), "booleans": SIX[:, ::-1] > 4,
+    "half": SIX.T.astype(">f2"),
+}
+
+
+@pytest.mark.parametrize("array", ENTERING.values(), ids=ENTERING.keys())
+def test_arrays_become_c_ordered_and_native_where_they_enter(devices, array):
+    """Updates go into them in place, and files store them as they lie in memory."""
+    expected = np.array(array.tolist())
+    for name in devices:
+        data = Tensor(array, name).data
+        assert data.flags.c_contiguous and data.dtype.isnative
+        assert data.dtype == array.dtype.newbyteorder("=") and data.shape == array.shape
+        host = backend.device(name).to_host(data)
+        np.testing.assert_array_equal(host, expected.reshape(array.shape))
+        assert host.flags.c_contiguous and host.flags.writeable
+        with backend.device(name):
+            data[...] = 1  # memory of its own, which can be written
+        np.testing.assert_array_equal(np.array(array.tolist()), expected)
+
+
+def test_mapped_file_is_copied(device, tmp_path):
+    np.asfortranarray(SIX).tofile(tmp_path / "six")
+    mapped = np.memmap(tmp_path / "six", np.float32, "r", shape=SIX.shape, order="F")
+    x = Tensor(mapped, device)
+    fill(x, 7)
+    assert not (mapped == 7).all() and x.data.flags.c_contiguous
+    assert type(x.numpy()) is np.ndarray
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_type_that_is_asked_for_is_made_native(device, order):
+    made = backend.device(device).asarray(np.ones((3, 500), order=order), ">f4")
+    assert made.dtype == np.float32 and made.dtype.isnative and made.flags.c_contiguous
+
+
+@pytest.mark.parametrize("array", [
+    np.ma.masked_array([1.0, 2.0], [True, False]), np.ma.masked_array(np.ones((40, 40))),
+    np.ma.masked_array(SIX)[:, ::-1],
+])
+def test_masked_array_is_refused(device, array):
+    with pytest.raises(TypeError, match=r"a masked array .*; give array\.filled\(0\)"):
+        Tensor(array, device)
+    assert Tensor(array.filled(0), device).shape == array.shape
+
+
+@pytest.mark.parametrize("array", [
+    [None] * 300, ["a"], np.array([b"x"]), np.array(["2012-01-01"], "M8[D]"),
+    np.zeros(300, [("a", "f4"), ("b", "f4")]), np.array([1, [2]], object),
+])
+def test_what_holds_no_numbers_is_refused(device, array):
+    """Memory that is used again would be taken for pointers to Python's objects."""
+    with pytest.raises(TypeError, match=r"an array of .* cannot go to a device; give numbers"):
+        backend.device(device).asarray(array)
+
+
+def test_a_tensor_on_the_host_is_c_ordered(device):
+    """Stored files hold memory as it lies."""
+    x = Tensor(SIX, device)
+    turned = ops.transpose(x, (2, 0, 1))
+    assert turned.numpy().flags.c_contiguous
+    np.testing.assert_array_equal(turned.numpy(), SIX.transpose(2, 0, 1))
 
 
 # Where new tensors go
@@ -298,6 +421,32 @@ def test_transfer_is_a_true_copy(pair):
 
 
 @pytest.mark.ch08
+@pytest.mark.parametrize("view", [
+    lambda x: x, lambda x: x.T, lambda x: x[:, ::2], lambda x: x[..., 1:3], lambda x: x[1, 2, 3],
+    lambda x: x.sum(), lambda x: x[:, None, 0], lambda x: x[:0], lambda x: x.T[1:],
+], ids=["whole", "transposed", "strided", "inside", "one", "sum", "new axis", "empty", "both"])
+def test_transfer_of_any_view_is_c_ordered_and_has_its_shape(pair, view):
+    with pair[0]:
+        array = view(pair[0].asarray(SIX))
+    for there in pair[1], pair[0]:
+        copied = there.receive(array, pair[0])
+        assert copied.shape == view(SIX).shape
+        if there is not pair[0]:
+            assert copied.flags.c_contiguous
+        np.testing.assert_array_equal(there.to_host(copied), view(SIX))
+
+
+@pytest.mark.ch08
+def test_gradient_of_a_single_number_comes_back(pair):
+    """An array without axes keeps having none, there and back."""
+    x = Tensor(np.float32(3), pair[0], requires_grad=True)
+    y = ops.transfer(x, pair[1])
+    assert y.shape == ()
+    (y * y).backward()
+    assert x.grad.shape == () and x.grad.item() == 6
+
+
+@pytest.mark.ch08
 def test_transfer_to_the_same_device_is_the_identity(device):
     x = Tensor([1.0, 2.0], device)
     with backend.record_transfers() as log:
@@ -480,15 +629,17 @@ def test_convolution_has_the_same_bits_with_any_number_of_threads(set_threads, r
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("n", [0, -1, 1.5, "2", None])
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, np.int64(0), np.float32(2), 2.0])
 def test_set_threads_takes_a_positive_whole_number(n, set_threads):
-    with pytest.raises(ValueError, match=rf"set_threads: n is {n!r}; .*whole number of at least 1"):
+    text = re.escape(f"set_threads: n is {n!r}; it must be a whole number, at least 1")
+    with pytest.raises(ValueError, match=text):
         set_threads(n)
 
 
-def test_set_threads(set_threads):
-    set_threads(3)
-    assert backend.threads() == 3
+@pytest.mark.parametrize("n", [3, np.int64(3), np.uint8(3)])
+def test_set_threads(set_threads, n):
+    set_threads(n)
+    assert backend.threads() == 3 and type(backend.threads()) is int
 
 
 # Patches

@@ -99,8 +99,35 @@ def test_limit_of_the_pool(cupy):
 def test_copies_of_an_array_of_the_current_device(cupy, x):
     assert cupy.asarray(x) is x and cupy.ascontiguousarray(x) is x
     assert cupy.array(x) is not x and not cupy.may_share_memory(cupy.array(x), x)
-    assert cupy.ascontiguousarray(cupy.array(3.0)).shape == ()
     assert cupy.may_share_memory(x.T, x) is True
+
+
+def test_array_without_axes_keeps_having_none_but_in_ascontiguousarray(cupy):
+    x = cupy.array(3.0)
+    assert x.shape == x.copy().shape == x.astype(np.float32, order="C", copy=False).shape == ()
+    assert x.astype(x.dtype, order="C", copy=False) is x
+    assert cupy.ascontiguousarray(x).shape == (1,)
+
+
+def test_orders(cupy, x):
+    """`array` and `astype` keep Fortran's, the method `copy` does not."""
+    fortran = np.asfortranarray(x.get())
+    for made in cupy.array(fortran), cupy.asarray(fortran), cupy.array(x.T), x.T.astype(int):
+        assert made.flags.f_contiguous and not made.flags.c_contiguous
+    for made in cupy.array(fortran, order="C"), x.T.copy(), cupy.array(fortran[:, ::-1]):
+        assert made.flags.c_contiguous
+    np.testing.assert_array_equal(cupy.array(fortran).get(), fortran)
+
+
+def test_big_endian_numbers_are_made_native(cupy):
+    made = cupy.array(np.arange(6, dtype=">f4"))
+    assert made.dtype.isnative and float(made[5]) == 5
+
+
+def test_errors_are_known_by_their_modules(cupy):
+    """By which the device tells them from other errors."""
+    assert cupy.cuda.runtime.CUDARuntimeError.__module__.startswith("cupy_backends")
+    assert cupy.cuda.memory.OutOfMemoryError.__module__.startswith("cupy.cuda")
 
 
 def test_copy_goes_to_the_current_device(cupy, x, other):
@@ -109,6 +136,18 @@ def test_copy_goes_to_the_current_device(cupy, x, other):
         copy = cupy.array(x, copy=True)
     assert copy.device == other != x.device
     np.testing.assert_array_equal(copy.get(), x.get())
+
+
+def test_copy_of_an_array_without_axes_or_in_another_order(cupy, x, other):
+    total, turned = x.sum(), x.T
+    cupy.cuda.Device().synchronize()
+    with other:
+        assert cupy.array(total).shape == ()
+        copy = cupy.array(turned)
+    assert copy.flags.f_contiguous and not copy.flags.c_contiguous
+    np.testing.assert_array_equal(copy.get(), turned.get())
+    with pytest.raises(NotImplementedError, match="non-contiguous array between devices"), other:
+        cupy.array(x[:, ::2])
 
 
 def test_streams_and_events_belong_to_a_device(cupy, other):

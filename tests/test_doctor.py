@@ -82,13 +82,34 @@ def distributions(monkeypatch, **versions):
     monkeypatch.setattr(importlib.metadata, "distributions", lambda: listed)
 
 
+class CUDARuntimeError(RuntimeError):
+    """As CuPy has it."""
+
+
 def cupy(monkeypatch, gpus=0, driver=0):
     """A CuPy 14.2.0 that has a driver for this CUDA, and so many GPUs."""
+    def count():
+        if not gpus:  # CUDA says so, and which it is of the two
+            raise CUDARuntimeError("cudaErrorInsufficientDriver: driver version is insufficient"
+                                   if driver < 12000 else "cudaErrorNoDevice: no CUDA device")
+        return gpus
+
     runtime = SimpleNamespace(driverGetVersion=lambda: driver, runtimeGetVersion=lambda: 12090,
-                              getDeviceCount=lambda: gpus)
+                              getDeviceCount=count)
     cuda = SimpleNamespace(is_available=lambda: gpus > 0, runtime=runtime)
     monkeypatch.setattr(_cupy, "cupy", SimpleNamespace(__version__="14.2.0", cuda=cuda))
+    monkeypatch.setattr(_cupy, "version", "14.2.0")
     distributions(monkeypatch, cupy_cuda12x="14.2.0")
+
+
+def no_cupy(monkeypatch, why="", **packages):
+    """What a machine has on which `import cupy` fails."""
+    for name, value in {"cupy": None, "version": "", "import_error": why}.items():
+        monkeypatch.setattr(_cupy, name, value)
+    distributions(monkeypatch, **packages)
+
+
+INSTALL = f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12'
 
 
 # What it says on a machine where all is well
@@ -191,13 +212,22 @@ def test_package_missing_or_old(monkeypatch, examine):
 
 
 def test_no_cupy_is_a_note(monkeypatch, examine):
-    monkeypatch.setattr(_cupy, "cupy", None)
-    distributions(monkeypatch)
+    no_cupy(monkeypatch)
     findings = examine()
     found = one(findings, "CuPy")
     assert (found.text, found.verdict) == ("not installed; only GPUs need it", "note")
-    assert found.remedy.startswith("pip install 'minialex[gpu12]'")
+    assert found.remedy.startswith(INSTALL)
     assert not failures(findings) and not any(f.name == "CUDA" for f in findings)
+
+
+def test_proposed_packages_are_those_of_setup_cfg():
+    """The project itself is in no index, so its extras cannot be asked for."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = config["options.extras_require"]
+    for name in "gpu12", "gpu13":
+        assert f'"{extras[name].strip()}" for CUDA {name[3:]}' in _cupy.INSTALL
+    assert "minialex[" not in _cupy.INSTALL
 
 
 def test_cupy_without_driver_is_a_note(monkeypatch, examine):
@@ -207,21 +237,29 @@ def test_cupy_without_driver_is_a_note(monkeypatch, examine):
     found = one(findings, "CUDA")
     assert (found.text, found.verdict) == (
         "no driver answers; CuPy is made for CUDA 12.9", "note")
-    assert found.remedy.startswith("CuPy 14.2.0 is installed but no ")
+    assert found.remedy.startswith("CuPy 14.2.0 finds no GPU (there is no CUDA driver)")
     assert not failures(findings)
 
 
-def test_driver_too_old(monkeypatch, examine):
-    cupy(monkeypatch, driver=11040)
-    found = one(examine(), "CUDA", "the driver knows CUDA 11.4; CuPy is made for CUDA 12.9")
+@pytest.mark.parametrize("driver", [11040, 9000])
+def test_driver_too_old(monkeypatch, examine, driver):
+    """CUDA's own word for it, "insufficient", is the same as without any driver."""
+    cupy(monkeypatch, driver=driver)
+    said = f"the driver knows CUDA {driver // 1000}.{driver % 1000 // 10}"
+    found = one(examine(), "CUDA", f"{said}; CuPy is made for CUDA 12.9")
     assert not found.ok
-    assert "too old for CUDA 12.9" in found.remedy and "package for CUDA 11" in found.remedy
+    assert (f"(the driver is too old: it is for CUDA {driver // 1000}, CuPy for CUDA 12): update "
+            "the driver") in found.remedy
+    with pytest.raises(backend.DeviceError, match="update the driver"):
+        backend.device("gpu:9")
 
 
-def test_driver_without_gpu(monkeypatch, examine):
-    cupy(monkeypatch, driver=12090)
+@pytest.mark.parametrize("driver", [12090, 12000, 13010])
+def test_driver_without_gpu(monkeypatch, examine, driver):
+    cupy(monkeypatch, driver=driver)
     found = one(examine(), "CUDA")
     assert found.verdict == "note" and "CUDA_VISIBLE_DEVICES" in found.remedy
+    assert "cudaErrorNoDevice" in found.remedy
 
 
 def test_cuda_that_raises(monkeypatch, examine):
@@ -230,22 +268,52 @@ def test_cuda_that_raises(monkeypatch, examine):
     assert failures(examine()) == [("cuda", "ZeroDivisionError: division by zero")]
 
 
+@pytest.mark.parametrize(("value", "told"), [("1", True), ("2", True), ("0", False), ("", False)])
+def test_variable_that_makes_products_coarse(monkeypatch, examine, value, told):
+    cupy(monkeypatch, driver=12090)
+    monkeypatch.setenv("CUPY_TF32", value)
+    found = [f for f in examine() if f.name == "CUPY_TF32"]
+    assert len(found) == told
+    assert all(not f.ok and f.remedy == "unset CUPY_TF32, then start again" for f in found)
+
+
 def test_two_cupy_packages(monkeypatch, examine):
     cupy(monkeypatch)
     distributions(monkeypatch, cupy_cuda12x="14.2.0", cupy_cuda13x="14.2.0", cupyish="1")
     found = one(examine(), "CuPy")
-    assert found.text == ("two CuPy packages are installed: "
+    assert found.text == ("two packages of it are installed: "
                           "cupy-cuda12x 14.2.0 and cupy-cuda13x 14.2.0")
     assert not found.ok
-    assert re.match("remove one.* pip uninstall -y cupy-cuda12x cupy-cuda13x",
-                    found.remedy.replace("(", " "))
+    assert (f"({sys.executable} -m pip uninstall -y cupy-cuda12x cupy-cuda13x)") in found.remedy
 
 
-def test_cupy_that_cannot_be_imported(monkeypatch, examine):
-    monkeypatch.setattr(_cupy, "cupy", None)
-    distributions(monkeypatch, cupy_cuda12x="14.2.0")
-    found = one(examine(), "CuPy", "cupy-cuda12x 14.2.0 is installed but cannot be imported")
-    assert not found.ok and "python -c 'import cupy'" in found.remedy
+@pytest.mark.parametrize("why", [
+    "", "cannot be imported (ImportError: libcuda.so.1: cannot open shared object file)"])
+def test_cupy_that_cannot_be_imported(monkeypatch, examine, why):
+    no_cupy(monkeypatch, why, cupy_cuda12x="14.2.0")
+    found = one(examine(), "CuPy", f"cupy-cuda12x 14.2.0 {why or 'cannot be imported'}")
+    assert not found.ok and found.remedy == f"install it again: {_cupy.INSTALL}"
+
+
+@pytest.mark.parametrize(("body", "text"), [
+    ("raise ImportError('\\n' + '=' * 60 + '\\nFailed to import CuPy.\\n\\nOriginal error:\\n  "
+     "ImportError: libcuda.so.1: no such file\\n' + '=' * 60)", "(ImportError: libcuda.so.1: no "),
+    ("import no_such_module", "(No module named 'no_such_module')"),
+    ("raise AttributeError('numpy has no float')", "(numpy has no float)"),
+    ("raise OSError", "(OSError)"),
+])
+def test_whatever_importing_cupy_raises(tmp_path, body, text):
+    """The CPU is there all the same, and the reason is said in one line."""
+    (tmp_path / "cupy.py").write_text(body)
+    done = subprocess.run(
+        [sys.executable, "-c", "from minialex import backend; print(backend.available());"
+         "print(backend.why_no_gpu()); backend.device('gpu:0')"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(tmp_path)])})
+    names, why = done.stdout.splitlines()
+    assert names == "['cpu:0', 'cpu:1']"
+    assert why.startswith(f"CuPy cannot be imported {text}") and INSTALL in why
+    assert done.stderr.splitlines()[-1].startswith(
+        f"minialex.errors.DeviceError: device 'gpu:0': {why}")
 
 
 # Files
@@ -303,10 +371,10 @@ def test_full_disk(monkeypatch, examine):
     ("tpu:0", "unknown device 'tpu:0'"),
     ("", "unknown device ''"),
     ("cpu:99", "device 'cpu:99' does not exist: the virtual CPU devices are cpu:0 to cpu:15"),
-    ("gpu:77", "device 'gpu:77': CuPy is not installed: pip install "),
+    ("gpu:77", "device 'gpu:77': CuPy is not installed: "),
 ])
 def test_device_that_does_not_exist(monkeypatch, examine, name, text):
-    monkeypatch.setattr(_cupy, "cupy", None)
+    no_cupy(monkeypatch)
     findings = examine(f"cpu:1,{name}")
     found = one(findings, name, text)
     assert (found.verdict, found.remedy) == ("FAIL", "use --devices cpu:0,cpu:1")
@@ -322,10 +390,10 @@ def test_gpu_that_does_not_exist(monkeypatch, examine):
 
 def test_gpus_that_cannot_be_asked(monkeypatch, examine):
     """The CPU is checked all the same."""
-    cupy(monkeypatch, gpus=1)
+    cupy(monkeypatch, gpus=1, driver=12090)
     _cupy.cupy.cuda.runtime.getDeviceCount = lambda: 1 / 0
     findings = examine(devices=None)
-    assert failures(findings)[-1] == ("gpus", "ZeroDivisionError: division by zero")
+    assert "finds no GPU (division by zero)" in one(findings, "CUDA").remedy
     assert one(findings, "cpu:1", "28 ops").ok
 
 
@@ -386,7 +454,7 @@ def wrong_tanh(value=lambda y: y, gradient=lambda gx: gx):
 
 @pytest.mark.parametrize(("fault", "text"), [
     ({"gradient": lambda gx: gx * np.float32(1.001)}, r"gradient 0 differs by 0\.001"),
-    ({"gradient": lambda gx: gx.astype("f2")}, "RuntimeError: tanh: backward returned float16"),
+    ({"gradient": lambda gx: gx.astype("f2")}, "UsageError: tanh: backward returned float16"),
     ({"value": lambda y: y * np.float32(1.001)}, r"value differs by 0\.001"),
     ({"value": lambda y: y[..., :1]}, "ValueError|value differs by inf"),
 ])
@@ -419,7 +487,7 @@ def test_check_that_raises(monkeypatch, read):
     monkeypatch.setattr(doctor, "_data", damaged)
     code, out = read("--devices", "cpu:1")
     assert code == 1 and "  first           is kept  " in out
-    assert re.search(r"^  damaged +KeyError: 'no\\nsuch thing' +FAIL\n +-> .*--debug", out,
+    assert re.search(r"^  damaged +KeyError: 'no\\nsuch thing' +FAIL\n +-> [\s\S]*?--debug", out,
                      re.MULTILINE)
     assert out.splitlines()[-1].startswith("FAIL: 1 of ")
     assert "Traceback (most recent call last)" in read("--debug", "--devices", "cpu:1")[1]

@@ -10,7 +10,7 @@ import pytest
 
 from minialex import files
 from minialex.errors import FileError, InputError
-from minialex.files import appending, check_writable, locked, read_json, replacing
+from minialex.files import appending, check_writable, locked, read_json, replacing, sweep
 
 links = pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system has no such flag")
 
@@ -89,6 +89,11 @@ def test_leftover_of_a_killed_process_is_not_in_the_way(folder):
     with replacing(folder / "a") as file:
         file.write(b"new")
     assert (folder / "a").read_bytes() == b"new"
+    (folder / "b.part").write_bytes(b"half")
+    sweep(folder, "a*")
+    assert names(folder) == ["a", "b.part"]
+    sweep(folder)
+    assert names(folder) == ["a"]
 
 
 @links

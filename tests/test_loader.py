@@ -442,20 +442,6 @@ def test_folder_is_read_as_it_would_be_prepared(folder):
     assert val.labels.tolist() == [1] and val.read(np.array([0])).max() == 30
 
 
-def test_empty_train_folder(tmp_path):
-    (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match=r"train: no pictures; they must lie in .*train/CLASS/"):
-        image_folder(tmp_path)
-
-
-def test_broken_picture_in_a_folder_is_named_when_it_is_read(folder):
-    (folder.path / "train" / "ant" / "1.png").write_text("broken")
-    data = image_folder(folder.path, side=16)
-    assert data.read(np.array([0, 2])).shape == (2, 16, 16, 3)
-    with pytest.raises(DataError, match=r"train/ant/1\.png: not a readable picture"):
-        all_of(epoch(data, size=16))
-
-
 def test_photographs(test_data):
     """Any copy of clothing-256: ten classes, and pictures that are neither black nor alike."""
     val = image_folder(test_data / "clothing-256", "val")

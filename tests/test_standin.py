@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from minialex import Tensor, backend, op, ops
-from minialex.backend import DeviceError, _cupy
+from minialex.backend import DeviceError, DeviceMemoryError, _cupy
 
 pytestmark = pytest.mark.ch08
 
@@ -105,9 +105,16 @@ def test_copy_lands_on_the_current_device(cuda, far):
     assert far.copy().device == cuda.Device(0) != far.device
 
 
-def test_copy_of_a_transposed_array_between_devices(cuda, cupy, far):
-    with caught("not contiguous from GPU 1 to GPU 0; call cupy.ascontiguousarray on GPU 1"):
-        cupy.array(far.T)
+def test_copy_of_a_strided_array_between_devices(cuda, cupy, far):
+    with caught("cannot copy non-contiguous array between devices: .* from GPU 1 to GPU 0"):
+        cupy.array(far[:, ::2])
+    cuda.Device(1).synchronize()
+    for order in "K", "F":
+        copied = cupy.array(far.T, order=order)
+        assert copied.shape == (3, 2) and copied.strides == (4, 12)
+        assert (copied.get() == SIX.T).all() and copied.device == cuda.Device(0)
+    with caught("race: a copy from GPU 1 to GPU 0 .* made by astype on GPU 1"):
+        cupy.array(far.T, order="C")  # a hidden copy over there, which nothing waits for
 
 
 def test_device_that_does_not_exist(cuda):
@@ -171,6 +178,133 @@ def test_results_are_arrays_and_no_numbers(cupy, x):
     for result in x.sum(), x[0, 1], x.max(), cupy.mean(x), cupy.array_equal(x, x), x.argmax():
         assert type(result) is cupy.ndarray and result.shape == ()
     assert x[0, 1] is not x[0, 1] and x[0, 1].strides == ()
+
+
+# Orders: CuPy keeps Fortran's, and has no array without axes where NumPy has one
+
+
+def test_orders(cupy):
+    fortran = np.asfortranarray(SIX)
+    for made, c in (
+        (cupy.array(SIX), True), (cupy.array(fortran), False), (cupy.asarray(fortran), False),
+        (cupy.array(fortran, order="C"), True), (cupy.array(SIX, order="F"), False),
+        (cupy.array(SIX[:, ::-1]), True), (cupy.array(fortran.tolist()), True),
+        (cupy.array(SIX.T), False), (cupy.array(cupy.array(SIX).T), False),
+        (cupy.array(cupy.array(SIX).T, order="C"), True), (cupy.array(SIX).T.copy(), True),
+        (cupy.copy(cupy.array(SIX).T), False), (cupy.array(SIX).T.astype(int), False),
+        (cupy.empty_like(cupy.array(fortran)), False), (cupy.empty((2, 3), order="F"), False),
+        (cupy.ascontiguousarray(cupy.array(fortran)), True),
+    ):
+        assert made.flags.c_contiguous is c and made.flags.f_contiguous is not c
+    turned = cupy.array(SIX).T
+    assert cupy.asarray(turned) is turned is not cupy.asarray(turned, order="C")
+
+
+def test_contiguous_array_without_axes_gets_one(cupy, cuda):
+    x = cupy.array(3.0)
+    assert x.shape == x.copy().shape == x.astype(int, order="C").shape == ()
+    assert cupy.ascontiguousarray(x).shape == (1,)
+    assert cupy.ascontiguousarray(x, np.float32).shape == (1,)
+    cuda.Device(0).synchronize()
+    with cuda.Device(1):
+        assert cupy.array(x).shape == x.copy().shape == ()
+
+
+def test_big_endian_numbers_arrive_as_they_are(cupy):
+    made = cupy.array(SIX.astype(">f4"))
+    assert made.dtype.isnative and (made.get() == SIX).all()
+
+
+# Errors of CuPy and CUDA, as a caller of minialex meets them
+
+
+class Other(Exception):
+    """Some error of the package that is named as its module."""
+
+
+def raising(module, name, base=RuntimeError, text="it failed\nhere", **attributes):
+    error = type(name, (base,), {"__module__": module})(text)
+    for attribute, value in attributes.items():
+        setattr(error, attribute, value)
+    return error
+
+
+LIBRARY = 'Failure finding "libnvrtc.so.12": No such file'
+
+
+@pytest.mark.parametrize(("error", "kind", "message"), [
+    (raising("cuda.pathfinder._dynamic_libs", "DynamicLibNotFoundError", text=LIBRARY),
+     DeviceError, f"DynamicLibNotFoundError: {LIBRARY}; update the driver, and install CuPy "),
+    (ImportError(LIBRARY), DeviceError, f"ImportError: {LIBRARY}; .* install CuPy with "),
+    (ImportError("libcublas.so.12: cannot open", name="cublas",
+                 path="/lib/cupy_backends/cuda/libs/cublas.so"),
+     DeviceError, "ImportError: libcublas.so.12: cannot open; .* install CuPy with the "),
+    (raising("cupy.cuda.compiler", "CompileException", Exception), DeviceError,
+     "CompileException: it failed; update the driver, and install CuPy with the libraries"),
+    (raising("cupy_backends.cuda.libs.nvrtc", "NVRTCError"), DeviceError, "update the driver"),
+    (raising("cupy_backends.cuda.api.runtime", "CUDARuntimeError",
+             text="cudaErrorIllegalAddress: an illegal memory access was encountered"),
+     DeviceError, "CUDARuntimeError: cudaErrorIllegalAddress: .*; start the program again, and "
+                  "see nvidia-smi"),
+    (raising("cupy_backends.cuda.api.runtime", "CUDARuntimeError",
+             text="cudaErrorInitializationError: initialization error"),
+     DeviceError, "after a fork CUDA fails: spawn processes"),
+    (raising("cupy_backends.cuda.api.runtime", "CUDARuntimeError",
+             text="cudaErrorMemoryAllocation: out of memory"),
+     DeviceMemoryError, "out of memory; use a smaller batch, .*, or end other programs"),
+    (raising("cupy_backends.cuda.libs.cublas", "CUBLASError", text="CUBLAS_STATUS_ALLOC_FAILED"),
+     DeviceMemoryError, "use a smaller batch"),
+    (raising("cupy_backends.cuda.libs.cublas", "CUBLASError", text=""), DeviceError,
+     "CUBLASError: CUBLASError; start the program again"),
+    (raising("cupy.cuda.memory", "OutOfMemoryError", MemoryError, "Out of memory allocating 9."),
+     DeviceMemoryError, "Out of memory allocating 9; use a smaller batch, set_memory_limit"),
+])
+@pytest.mark.parametrize("where", ["op", "backward", "enter"])
+def test_error_of_cuda_is_one_line_with_a_remedy(cupy, monkeypatch, error, kind, message, where):
+    def fail(*_, **__):
+        raise error
+
+    device = backend.device("gpu:0")
+    x = Tensor([1.0, 2.0], device, requires_grad=True)
+    y = ops.exp(x)
+    if where == "enter":
+        monkeypatch.setattr(type(device._cuda), "__enter__", fail)
+    else:
+        for name in "exp", "multiply":
+            monkeypatch.setattr(device.xp, name, fail, raising=False)
+    with pytest.raises(kind) as caught:
+        ops.exp(x) if where != "backward" else broken(x, fail).backward()
+    del y
+    text = str(caught.value)
+    assert re.match(f"gpu:0: {'(?s:.*)'}{message}", text) and "\n" not in text, text
+    assert caught.value.__cause__ is error
+
+
+def broken(x, fail):
+    @op
+    def failing(xp, x):
+        return xp.sum(x), fail
+
+    return failing(x)
+
+
+@pytest.mark.parametrize("error", [
+    ValueError("shapes"), TypeError("Unsupported type"), ZeroDivisionError(), KeyboardInterrupt(),
+    ModuleNotFoundError("No module named 'x'", name="x"), MemoryError("Unable to allocate"),
+    raising("numpy.linalg", "LinAlgError", ValueError), StopIteration(), Other(),
+    DeviceError("gpu:1: said already"),
+])
+def test_other_errors_stay_what_they_are(cupy, error):
+    with pytest.raises(type(error)) as caught, backend.device("gpu:0"):
+        raise error
+    assert caught.value is error
+    assert cupy.cuda.Device().id == 0
+
+
+def test_device_is_left_when_an_error_is_explained(cupy):
+    with pytest.raises(DeviceError), backend.device("gpu:1"):
+        raise raising("cupy_backends.cuda.api.runtime", "CUDARuntimeError")
+    assert cupy.cuda.Device().id == 0
 
 
 # Names and keywords that CuPy does not have
@@ -506,7 +640,7 @@ def run(code, devices):
 
 
 @pytest.mark.parametrize(("devices", "name", "message"), [
-    (0, "gpu:0", "device 'gpu:0': CuPy 14.2.0 is installed but no CUDA driver or GPU answers"),
+    (0, "gpu:0", "device 'gpu:0': CuPy 14.2.0 finds no GPU (there is no CUDA driver)"),
     (1, "gpu:1", "device 'gpu:1' does not exist: this machine has 1 GPU"),
 ])
 def test_minialex_on_a_machine_with_fewer_gpus(standin, devices, name, message):

@@ -7,6 +7,7 @@ This sees every branch, on every machine; the stand-in sees what is executed. Th
 import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,7 @@ def methods(text):
 
 def complaints(module, text):
     """What CuPy has against a source; `module` is its path below minialex."""
+    text = text.replace(" runtime().", " cupy.cuda.runtime.")  # a function that returns it
     roots = {"backend/_cupy.py": ["cupy"],
              "backend/namespace.py": ["self._module", "self"]}.get(module, ["xp"])
     roots += ["device.xp", "p.device.xp", "node.device.xp", "parent.device.xp"]
@@ -84,7 +86,7 @@ def test_check_sees_the_core():
         return {name for _, name, _, _ in asked(text[module], roots)}
 
     assert "matmul" in names("ops/convolution.py", "xp")
-    assert {"array", "cuda.Device", "cuda.runtime.getDeviceCount", "__version__"} <= names(
+    assert {"array", "cuda.Device", "cuda.runtime", "__version__"} <= names(
         "backend/_cupy.py", "cupy")
     assert "lib.stride_tricks.as_strided" in names("backend/namespace.py", "self")
     assert "add" in names("tensor.py", "device.xp")
@@ -108,6 +110,7 @@ def test_check_sees_the_core():
     ("backend/namespace.py", "self.lib.stride_tricks.as_strided(x, writeable=False)",
      "unexpected keyword argument 'writeable'"),
     ("backend/_cupy.py", "cupy.cuda.runtime.getDevices()", "has no cuda.runtime.getDevices"),
+    ("backend/_cupy.py", "n = runtime().getDevices()", "has no cuda.runtime.getDevices"),
     ("backend/_cupy.py", "cupy.asnumpy(a, block=True)", "unexpected keyword argument 'block'"),
     ("backend/_cupy.py", "cupy.random.SeedSequence(3)", "has no random.SeedSequence"),
 ])
@@ -140,3 +143,43 @@ def test_table_is_that_of_the_installed_cupy():
     if built["cupy"] != cupy_table.VERSION:
         pytest.skip(f"CuPy {built['cupy']} is installed; the table is of {cupy_table.VERSION}")
     assert built["names"] == cupy_table.names()
+
+
+# Who knows that it is CuPy
+
+
+def names_cupy(text):
+    """Lines of code that name it: imports, identifiers, strings. Comments and messages may."""
+    tree = ast.parse(text)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    prose = {id(node.body[0].value) for node in ast.walk(tree)
+             if isinstance(node, documented) and ast.get_docstring(node) is not None}
+    for node in ast.walk(tree):
+        words = [node.value] if isinstance(node, ast.Constant) and id(node) not in prose else [
+            getattr(node, field, None) for field in ("id", "attr", "arg", "name", "module")]
+        if any(isinstance(word, str) and re.search("cupy|CUPY", word) for word in words):
+            yield getattr(node, "lineno", 0)
+
+
+@pytest.mark.parametrize("path", [
+    path for path in sorted((ROOT / "minialex").rglob("*.py"))
+    if path.parent.name != "backend" and path.name != "distributed.py"  # which speaks to NCCL
+], ids=lambda path: path.relative_to(ROOT / "minialex").as_posix())
+def test_only_the_backend_names_cupy(path):
+    assert [*names_cupy(path.read_text(encoding="utf-8"))] == []
+
+
+@pytest.mark.parametrize("source", [
+    "import cupy", "import cupyx.distributed", "from cupyx.distributed import NCCLBackend",
+    "from ..backend import _cupy", "importlib.import_module('cupy')", "backend._cupy.count()",
+    "os.environ['CUPY_TF32']", "def f(cupy): pass", "x = f'{y} cupy-cuda12x'",
+])
+def test_naming_cupy_is_seen(source):
+    assert [*names_cupy(source)]
+
+
+@pytest.mark.parametrize("source", [
+    '"""As cupy does it."""', "x = 1  # cupy", "raise ValueError('install CuPy')",
+])
+def test_speaking_of_cupy_is_allowed(source):
+    assert not [*names_cupy(source)]

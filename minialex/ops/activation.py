@@ -1,20 +1,23 @@
 """Nonlinearities, one number at a time."""
 
 from ..operation import op
-from .common import each_item
+from .common import each_item, select
 
 __all__ = ["relu", "sigmoid", "tanh"]
 
 
 @op
 def relu(xp, x):
-    """max(x, 0); the gradient at 0 is 0.  Keeps y.  Paper: section 3.1.  Built in chapter 06."""
+    """max(x, 0); the gradient at 0 is 0, at NaN it passes.  Keeps y.
+
+    Paper: section 3.1.  Built in chapter 06.
+    """
     y = xp.empty(x.shape, x.dtype)
     each_item(xp, x, lambda part: xp.maximum(x[part], 0, out=y[part]))
 
     def backward(gy):
         gx = xp.empty(y.shape, gy.dtype)
-        each_item(xp, y, lambda part: xp.multiply(gy[part], y[part] > 0, out=gx[part]))
+        each_item(xp, y, lambda part: select(xp, y[part] != 0, gy[part], gx[part]))
         return gx
 
     return y, backward
@@ -31,5 +34,6 @@ def tanh(xp, x):
 @op
 def sigmoid(xp, x):
     """1 / (1 + exp(-x)), in (0, 1).  Keeps y.  Paper: section 3.1.  Built in chapter 06."""
-    y = xp.tanh(x * 0.5) * 0.5 + 0.5  # the same function, and it cannot overflow
+    # For x < 0 the same as exp(x) / (1 + exp(x)): no exponential overflows.
+    y = xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
     return y, lambda gy: gy * y * (1 - y)

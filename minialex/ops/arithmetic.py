@@ -1,20 +1,16 @@
-"""Element by element, with broadcasting; and sums."""
+"""Element by element, with broadcasting; and sums.
 
-from ..errors import InputError
+The log of 0 and a number divided by 0 are infinite, and so is a result beyond the largest number of
+its type. NumPy warns of all three, a GPU of none.
+"""
+
+import math
+
+from .. import checks
 from ..operation import op
+from .common import sum_wide
 
 __all__ = ["add", "div", "exp", "log", "mean", "mul", "neg", "power", "sub", "sum"]
-
-
-def _shapes(op, a, b):
-    """The shapes of two operands, None for a plain number; they must broadcast."""
-    shape_a, shape_b = getattr(a, "shape", None), getattr(b, "shape", None)
-    if shape_a != shape_b and None not in (shape_a, shape_b):
-        ends = zip(reversed(shape_a), reversed(shape_b), strict=False)
-        if any(m != n and 1 not in (m, n) for m, n in ends):
-            raise InputError(f"{op}: a {shape_a} and b {shape_b} do not broadcast; counted from "
-                             "the last axis, sizes must be equal, or one of them 1")
-    return shape_a, shape_b
 
 
 def _fit(g, shape):
@@ -27,35 +23,37 @@ def _fit(g, shape):
         return None if shape is None else g
     extra = g.ndim - len(shape)
     repeated = [extra + axis for axis, size in enumerate(shape) if size == 1]
-    return g.sum(axis=(*range(extra), *repeated), keepdims=True).reshape(shape)
+    return sum_wide(g, (*range(extra), *repeated)).reshape(shape)
 
 
 @op(numbers=True, operators=("__add__", "__radd__"))
 def add(xp, a, b):
     """a + b, broadcast.  Keeps nothing.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("add", a, b)
+    shape_a, shape_b = checks.broadcast("add", a, b)
     return a + b, lambda gy: (_fit(gy, shape_a), _fit(gy, shape_b))
 
 
 @op(numbers=True, operators=("__sub__", "__rsub__"))
 def sub(xp, a, b):
     """a - b, broadcast.  Keeps nothing.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("sub", a, b)
+    shape_a, shape_b = checks.broadcast("sub", a, b)
     return a - b, lambda gy: (_fit(gy, shape_a), _fit(-gy, shape_b))
 
 
 @op(numbers=True, operators=("__mul__", "__rmul__"))
 def mul(xp, a, b):
     """a * b, broadcast.  Keeps a, b.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("mul", a, b)
+    shape_a, shape_b = checks.broadcast("mul", a, b)
     return a * b, lambda gy: (_fit(gy * b, shape_a), _fit(gy * a, shape_b))
 
 
 @op(numbers=True, operators=("__truediv__", "__rtruediv__"))
 def div(xp, a, b):
-    """a / b, broadcast.  Keeps a, b.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("div", a, b)
-    return a / b, lambda gy: (_fit(gy / b, shape_a), _fit(-gy * a / (b * b), shape_b))
+    """a / b, broadcast.  Keeps y, b.  Built in chapter 02."""
+    shape_a, shape_b = checks.broadcast("div", a, b)
+    y = a / b
+    # Not -gy a / b**2: the square leaves the range of float32 from 1e-23 down, from 1e19 up.
+    return y, lambda gy: (_fit(gy / b, shape_a), _fit(gy * y / -b, shape_b))
 
 
 @op(operators=("__neg__",))
@@ -69,9 +67,20 @@ def power(xp, a, exponent):
     """a ** exponent for a number `exponent`.  Keeps a.  Built in chapter 02.
 
     For a tensor as exponent, a > 0: exp(exponent * log(a)).
+    Between exponents 0 and 1 the slope at 0 is infinite; the gradient is 0 where gy is 0.
     """
-    exponent = exponent if isinstance(exponent, int) else float(exponent)  # np.float64 promotes
-    return a**exponent, lambda gy: gy * exponent * a ** (exponent - 1)
+    exponent = checks.number("power", "exponent", exponent)
+
+    def backward(gy):
+        if exponent == 0:
+            return xp.zeros(gy.shape, gy.dtype)  # also where a or gy is infinite
+        if not 0 < exponent < 1:
+            return gy * a ** (exponent - 1) * exponent
+        steep = a == 0
+        slope = (a + steep) ** (exponent - 1) * exponent  # 1 in place of 0
+        return xp.where(steep & (gy != 0), xp.copysign(math.inf, gy), gy * slope)
+
+    return a**exponent, backward
 
 
 @op
@@ -89,20 +98,26 @@ def log(xp, x):
 
 @op(static=("axis", "keepdims"))
 def sum(xp, x, axis=None, keepdims=False):
-    """Sum over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02."""
-    shape = x.shape
-    total = x.sum(axis=axis, keepdims=True)
+    """Sum over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02.
+
+    Floats are added in float64, so that many numbers lose no digits, and large ones may cancel.
+    """
+    shape, axes = x.shape, checks.axes("sum", x, axis)
+    total = sum_wide(x, axes)
     kept = total.shape  # broadcasts back to x's
 
-    y = total if keepdims else total.squeeze(axis)
+    y = total if keepdims else total.squeeze(axes)
     return y, lambda gy: xp.broadcast_to(gy.reshape(kept), shape)
 
 
 @op(static=("axis", "keepdims"))
 def mean(xp, x, axis=None, keepdims=False):
     """Mean over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02."""
-    if x.size == 0:
-        raise InputError(f"mean: x has shape {x.shape}; give it at least one number")
-    total, sum_backward = sum.on_arrays(xp, x, axis=axis, keepdims=keepdims)
-    share = total.size / x.size
-    return total * share, lambda gy: sum_backward(gy * share)
+    checks.filled("mean", x)
+    shape, axes = x.shape, checks.axes("mean", x, axis)
+    total = x.sum(axis=axes, keepdims=True, dtype="float64")  # as in sum
+    kept, count = total.shape, x.size / total.size
+
+    y = (total / count).astype(x.dtype if x.dtype.kind == "f" else "float64")
+    y = y if keepdims else y.squeeze(axes)
+    return y, lambda gy: xp.broadcast_to(gy.reshape(kept) / count, shape)

@@ -1,8 +1,7 @@
 """Local response normalisation: neighbouring channels compete."""
 
-from ..errors import InputError
+from .. import checks
 from ..operation import op
-from .common import check_images, whole
 
 __all__ = ["local_response_norm"]
 
@@ -18,19 +17,18 @@ def _channel_sum(xp, a, b, size):
     xp.multiply(a, b, out=padded[..., half : half + c])
     row, total = padded.reshape(-1), xp.empty(padded.shape, a.dtype)
     sums = total.reshape(-1)[: row.size - 2 * half]
-    sums[...] = row[: sums.size]
+    so_far = row[: sums.size]
     for shift in range(1, size):
-        xp.add(sums, row[shift : shift + sums.size], out=sums)
-    return total[..., :c]  # the rest is what lies over the gaps
+        so_far = xp.add(so_far, row[shift : shift + sums.size], out=sums)
+    return (total if size > 1 else padded)[..., :c]  # the rest is what lies over the gaps
 
 
 def _power(xp, s, beta):
-    """s ** beta, in place; 3/4 by two square roots, a vector instruction of every processor."""
+    """s ** beta, in place; 3/4 = 1/2 + 1/4 by square roots, an instruction of every processor."""
     if beta != 0.75:
         return xp.power(s, beta, out=s)
     root = xp.sqrt(s, out=xp.empty(s.shape, s.dtype))
-    xp.multiply(s, root, out=s)
-    return xp.sqrt(s, out=s)
+    return xp.multiply(root, xp.sqrt(root, out=s), out=s)
 
 
 @op
@@ -44,16 +42,13 @@ def local_response_norm(xp, x, *, size=5, k=2.0, alpha=1e-4, beta=0.75):
     Keeps x; s is computed again in backward, image by image in the cache, which costs less than
     fetching it from memory.  Paper: section 3.3.  Built in chapter 06.
     """
-    check_images("local_response_norm", x)
-    size = whole("local_response_norm", "size", size)
-    if size % 2 == 0:
-        raise InputError(f"local_response_norm: size is {size}; it must be odd, to have a middle")
+    size = checks.local_response_norm(x, size, k, alpha)
     y = xp.empty(x.shape, x.dtype)
     scratch_bytes = 4 * x.nbytes // x.shape[0]
 
     def energy(xs):
-        s = xp.multiply(_channel_sum(xp, xs, xs, size), alpha, out=xp.empty(xs.shape, xs.dtype))
-        return xp.add(s, k, out=s)
+        s = xp.multiply(xs, alpha**0.5, out=xp.empty(xs.shape, xs.dtype))  # a square has no room
+        return xp.add(_channel_sum(xp, s, s, size), k, out=s)
 
     def forward(part):
         xp.divide(x[part], _power(xp, energy(x[part]), beta), out=y[part])

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from ...files import check_writable, locked
+from ...files import check_writable, locked, sweep
 from ..errors import DataError
 from ..sets import look_up
 from ..sets.embedded import embedded
@@ -145,8 +145,7 @@ def fetch(download: Download, folder: str | os.PathLike[str], patience: Patience
             raise DataError(f"{path}: {wrong}; remove it, {_AGAIN}")
         return path
     check_writable(path.parent, _ROOM)
-    for unfinished in path.parent.glob(f"{path.name}.*.part"):  # of a process that was killed
-        unfinished.unlink()
+    sweep(path.parent, f"{path.name}.*")
     failures = []
     for address in download.addresses:
         try:

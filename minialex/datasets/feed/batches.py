@@ -32,13 +32,14 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
             threads: int = 1, rows_of: Callable[[int], slice] = slice) -> Iterator[Batch]:
     """The batches of one epoch, from number `first` on; the last one may be smaller.
 
-    seed: shuffle, crop, mirror and colour at random; everything is a function of seed, epoch and
-    number of the batch. None: in order, the central view of each image, or its ten views (for
-    evaluation). threads: how many prepare the next batch while the caller works on this one; they
-    change no bit.  Paper: section 4.1. rows_of(n): which of a batch's n images are wanted, while
-    others work on the rest of it; the labels are those of all (`slice`: all images).
+    seed: shuffle, and draw crops, mirror images and colours at random; the result depends on seed,
+    epoch and number of the batch alone. None: the images in order, with the central view of each,
+    or its ten views (for evaluation).  Paper: section 4.1.
+    threads: how many prepare the next batch while the caller works on this one; any number gives
+    the same bits. rows_of(n): which of the n images of a batch are wanted, if others work on the
+    rest of it (`slice`: all); the labels are those of all n.
 
-    Raises ValueError if no such batches can be made; what reading raises comes at its batch.
+    Raises ValueError if an argument does not fit; an error in reading is raised at its batch.
     """
     n = len(data)
     _check(data, batch, seed, epoch, first, ten_views, threads)

@@ -19,12 +19,13 @@ TEN = 10  # four corners and the centre, each with its mirror image
 class ColourNoise(NamedTuple):
     """Make the light of an image a little brighter or darker, redder or bluer.  Paper: section 4.1.
 
-    Along each direction in which colours vary, every pixel of an image moves by 0.1 * N(0, 1)
-    times the standard deviation there; then all is divided by 1.1. So it was run in 2012.
+    All pixels of an image move by the same amount: along each direction in which colours vary, by
+    0.1 * N(0, 1) times the standard deviation in that direction. Then everything is divided by 1.1,
+    as in the run of 2012.
 
     literal: as the paper prints it, with the variance (the eigenvalue) in place of the standard
-    deviation, and no 1.1. A trap: variances are squares of grey levels, and photographs, whose
-    channels should move by some 7 levels of 256, move by hundreds.
+    deviation, and without the 1.1. This is a trap: a variance is in squared grey levels, so the
+    channels of a photograph move by hundreds of levels instead of about 7.
     """
 
     statistics: Statistics
@@ -45,7 +46,7 @@ class ColourNoise(NamedTuple):
 class Views(NamedTuple):
     """Where images are cut, and how they are changed: one row for each view.
 
-    There may be several views of each image; they stand in a row.
+    The views of one image are consecutive rows.
     """
 
     corner: NDArray[np.int64]  # (v, 2): top, left
@@ -53,18 +54,18 @@ class Views(NamedTuple):
     colour: NDArray[np.float32] | None = None  # (v, C) to add to every pixel, in grey levels
 
     def rows(self, some: slice) -> Views:
-        """Those views alone."""
+        """The views of these rows."""
         colour = None if self.colour is None else self.colour[some]
         return Views(self.corner[some], self.mirrored[some], colour)
 
 
 class Preparation(NamedTuple):
-    """How a network wants its pixels: (crop - mean + noise) / 1.1 * scale; no noise, no 1.1.
+    """How a network wants its pixels: (crop - mean + noise) / 1.1 * scale; without noise, no 1.1.
 
-    size: rows and columns of a crop; mean: mean image (H, W, C) of the training set, of which the
-    central crop is taken off every crop, as in 2012; scale: 1 keeps grey levels, as in 2012.
-    noise, and mirror, the chance of a mirror image: for training views; 0 is for pictures that mean
-    something else in a mirror, and keeps mirror images out of the ten views too.
+    size: rows and columns of a crop. mean: mean image (H, W, C) of the training set; its central
+    crop is subtracted from every crop, as in 2012. scale: 1 keeps grey levels, as in 2012.
+    noise: colour noise of training views. mirror: the chance that a training view is mirrored; 0 is
+    for images that mean something else in a mirror, and keeps mirror images out of the ten views.
     squeeze: how `read_image` is to make pictures square.
     """
 
@@ -76,10 +77,10 @@ class Preparation(NamedTuple):
     squeeze: bool = False
 
     def random_views(self, rng: np.random.Generator, n: int, shape: Sequence[int]) -> Views:
-        """One view of each of n images (H, W, C): any place, mirrored or not, noise on it.
+        """One view of each of n images (H, W, C): at a random place, perhaps mirrored, with noise.
 
-        Not 2012: there, 32 images in a row shared their draw of place and mirror; the paper says
-        nothing of it.
+        Not 2012: there, 32 images in a row shared one draw of place and mirror; the paper does not
+        mention it.
         """
         corner = rng.integers(0, self._room(shape) + 1, (n, 2))
         mirrored = rng.random(n) < self.mirror
@@ -92,7 +93,7 @@ class Preparation(NamedTuple):
     def ten_views(self, n: int, shape: Sequence[int]) -> Views:
         """Four corners and centre, then their mirror images, of each of n images (H, W, C).
 
-        If the chance of a mirror image is 0: each of the five twice.
+        If `mirror` is 0, each of the five comes twice.
         """
         five = np.array([(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]) * self._room(shape) // 2  # (5, 2)
         mirrored = np.repeat([False, self.mirror > 0], TEN // 2)

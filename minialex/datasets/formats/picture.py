@@ -19,8 +19,8 @@ from ..errors import DataError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "SUFFIXES", "PictureError", "as_jpeg", "opened",
-           "read_image", "to_square"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "SUFFIXES", "PictureError", "as_jpeg", "read_image",
+           "to_square"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".jp2", ".ppm",
             ".pgm", ".jfif")
@@ -76,23 +76,23 @@ def as_jpeg(data: bytes, side: int, quality: int) -> bytes:
 
 
 def to_square(data: bytes, side: int, squeeze: bool = False) -> tuple[Image.Image, bool]:
-    """The content of a picture file -> its central square in RGB, and whether it was just that.
+    """The content of a picture file -> its central square in RGB, and whether it was finished.
 
-    Just that: an upright RGB JPEG of side x side. What is transparent becomes white; of 16 bits the
-    upper 8 stay; a camera's rotation is undone; of an animation the first frame counts; a JPEG in
-    CMYK is taken for inverted, as programs of Adobe write it.
+    It was finished if it is an upright RGB JPEG of side x side. Transparent pixels become white. Of
+    16 bits a channel, the upper 8 are kept. A camera's rotation is undone. Of an animation, the
+    first frame is taken. A JPEG in CMYK is read as inverted, as Adobe's programs write it.
     Raises PictureError if `data` is no picture or damaged.
     """
     from PIL import Image, ImageOps
 
-    with opened(data) as picture:
+    with _opened(data) as picture:
         finished = (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (side, side))
-        # Where the notes are damaged, the pixels will show whether they are, too.
+        # Damaged notes of a camera do not matter; damaged pixels are found when they are decoded.
         with suppress(SyntaxError, struct.error, ValueError):
             finished = picture.getexif().get(ORIENTATION, 1) == 1 and finished
-        for name in ("exif", "Raw profile type exif"):  # a turned picture would get it anew,
-            picture.info.pop(name, None)  # and a damaged one cannot be written
-        # The JPEG decoder may leave out detail, but not all that the bicubic filter wants.
+        for name in ("exif", "Raw profile type exif"):  # or exif_transpose would write them again,
+            picture.info.pop(name, None)  # and fail if they are damaged
+        # The JPEG decoder may leave out detail, down to twice what is wanted: the filter needs it.
         picture.draft("RGB", (2 * side, 2 * side))
         ImageOps.exif_transpose(picture, in_place=True)
         fitted = Image.Image.resize if squeeze else ImageOps.fit
@@ -101,7 +101,7 @@ def to_square(data: bytes, side: int, squeeze: bool = False) -> tuple[Image.Imag
 
 
 @contextmanager
-def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
+def _opened(data: bytes) -> Iterator[Image.Image]:
     """The picture in these bytes, not yet decoded; whatever is wrong with it is a PictureError."""
     from PIL import Image, UnidentifiedImageError
 
@@ -113,7 +113,7 @@ def opened(data: bytes, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Im
     try:
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(BytesIO(data), formats=formats)
+            picture = Image.open(BytesIO(data), formats=FORMATS)
         pixels = picture.width * picture.height
         alone = pixels > LARGE and picture.format != "JPEG"
         with picture, _ONE_LARGE if alone else nullcontext():

@@ -68,8 +68,8 @@ def content(file: File) -> bytes:
     except OSError as error:
         raise unreadable(Path(file.path), error) from None
     if len(data) < file.size:
-        raise DataError(f"{file.path}: has become shorter; let nothing change the source, and run "
-                        "the same command again")
+        raise DataError(f"{file.path}: has become shorter while it was read; make sure that "
+                        "nothing changes the pictures, then run the same command again")
     return data
 
 
@@ -112,5 +112,5 @@ def printable(name: str) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> DataError:
-    return DataError(f"{error.filename or path}: cannot be read ({error.strerror}); see to it, and "
-                     "run the same command again")
+    return DataError(f"{error.filename or path}: cannot be read ({error.strerror}); check the "
+                     "disk and its permissions, then run the same command again")

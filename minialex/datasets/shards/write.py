@@ -31,7 +31,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...files import LOCK, check_writable, locked, replacing
+from ...files import LOCK, check_writable, locked, replacing, sweep
 from ..errors import DataError
 from ..feed.threads import in_order, pool
 from ..formats.picture import MOST_BYTES, PictureError, as_jpeg, to_square
@@ -210,8 +210,7 @@ def finish(folder: Path, source: Source, shards: Sequence[Shard], side: int, thr
                       strict=True)
         _write(folder / "classes.csv", _table(("label", "class", "name"), *classes))
         _write(folder / "skipped.csv", _table(_OF_SKIPPED, *report.skipped))
-    for unfinished in folder.glob("*.part"):  # of runs that were killed
-        unfinished.unlink()
+    sweep(folder)
     return report
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,11 @@ from .. import nn, ops
 from ..backend import Array
 from ..errors import InputError
 from ..models import AlexNet
-from ..models.alexnet import exchange
 from ..operation import op
 from ..optim import SGD
 from ..tensor import Tensor, no_grad, record
-from .distributed import Communicator, share
-from .parallel import DataParallel
+from .data import DataParallel
+from .ranks import Communicator, share
 
 __all__ = ["Hybrid", "start_gather", "take_rows"]
 
@@ -72,6 +71,14 @@ def take_rows(xp, x, *, start, stop):
     return x[start:stop], backward
 
 
+class Gathered(NamedTuple):
+    """A layer whose output, of my units, is put beside that of all other ranks."""
+
+    name: str  # of the parameter that tells how many units there are
+    label: str
+    alike: bool = False  # whether all ranks go on in the same way
+
+
 class Hybrid(DataParallel):
     """The two columns of AlexNet on every rank; of fc6, fc7 and fc8 each has a part of the units.
 
@@ -79,33 +86,39 @@ class Hybrid(DataParallel):
     connected layers in as many turns as there are ranks. All weights change after the last turn.
     """
 
+    net: AlexNet
+
     def __init__(self, net: nn.Module, optimizer: SGD, group: Communicator, **options: Any) -> None:
         if not isinstance(net, AlexNet):
-            raise InputError("--parallel hybrid is for AlexNet, whose fully connected layers are "
-                             "large; use --parallel data")
+            raise InputError(f"Hybrid: the network is {type(net).__name__}; it shares out the "
+                             "large fully connected layers of AlexNet; use DataParallel for others")
         self.units = {name: p.shape[-1] for name, p in net.named_parameters().items()
                       if name.rpartition(".")[0].endswith(("fc6", "fc7", "fc8"))}
+        self.gathered = {f"columns.{c}.drop{n}": Gathered(f"columns.{c}.fc{n}.bias", f"fc{n}")
+                         for c in (0, 1) for n in (6, 7)}
+        # Softmax needs the scores of all classes; the paper's 1,000 logistic units did not.
+        self.gathered["fc8"] = Gathered("fc8.bias", "scores", alike=True)
         super().__init__(net, optimizer, group, **options)
         self._is_whole = True
         self._narrow()
 
-    def _replicated(self) -> dict[str, nn.Parameter]:
-        return {name: p for name, p in super()._replicated().items() if name not in self.units}
+    def replicated(self) -> dict[str, nn.Parameter]:
+        return {name: p for name, p in super().replicated().items() if name not in self.units}
 
-    def _gradients(self, images: np.ndarray, labels: np.ndarray) -> float:
-        n = len(labels)
-        for masks in self.masks.values():
-            masks.begin(n)
-        top = self._see(images)  # pool5 of my images
+    def _my_gradients(self, net: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
+        n, (a, b) = len(labels), self.net.columns
+        xa, xb = self.net.convolve(images)  # pool5 of my images
+        top = ops.concat(xa, ops.transfer(xb, a.device, label="into fc6"))
         rest = top.detach()  # what the turns take their parts from; their tapes end here
         rest.requires_grad = True
         loss = 0.0
         for rows, pool5 in self._turns(rest, n):
-            of_turn = ops.softmax_cross_entropy(self._judge(pool5, rows), labels[rows])
+            with nn.watch(net, before=self._take_masks(rows), after=self._gather_units):
+                scores = self.net.classify(pool5, ops.transfer(pool5, b.device, label="into fc6"))
+            of_turn = ops.softmax_cross_entropy(scores, labels[rows])
             of_turn.backward(np.float32(len(rows) / n))
             loss += of_turn.item() * len(rows) / n
         top.backward(rest.grad)
-        self._sum_gradients()
         return loss / self.group.size  # all ranks have found the same
 
     def _turns(self, x: Tensor, n: int) -> Iterator[tuple[np.ndarray, Tensor]]:
@@ -132,33 +145,20 @@ class Hybrid(DataParallel):
             if len(rows):  # few images may not fill every turn
                 yield rows, pool5
 
-    def _see(self, images: np.ndarray) -> Tensor:
-        """The first half of `AlexNet.forward`, both columns side by side on the first device."""
-        a, b = self.net.columns
-        xa, xb = (column.see(Tensor(images, column.device)) for column in (a, b))
-        xa, xb = exchange(xa, xb, "into conv3")
-        xa, xb = a.combine(xa), b.combine(xb)
-        return ops.concat(xa, ops.transfer(xb, a.device, label="into fc6"))
+    def _take_masks(self, rows: np.ndarray) -> Callable[[str, nn.Module, Tensor], None]:
+        """Before Dropout: its numbers are for these rows of the joined batch, and my units."""
+        def take(path: str, layer: nn.Module, x: Tensor) -> None:
+            if path in self.masks:
+                name = self.gathered[path].name
+                self.masks[path].take(rows, self._mine(name), self.units[name])
 
-    def _judge(self, x: Tensor, rows: np.ndarray) -> Tensor:
-        """The second half, for these rows of the joined batch; each rank computes its units."""
-        a, b = self.net.columns
-        xa, xb = x, ops.transfer(x, b.device, label="into fc6")
-        xa, xb = self._half(0, "6", xa, rows), self._half(1, "6", xb, rows)
-        xa, xb = exchange(xa, xb, "into fc7")
-        xa, xb = self._half(0, "7", xa, rows), self._half(1, "7", xb, rows)
-        x = ops.concat(xa, ops.transfer(xb, a.device, label="into fc8"))
-        # Softmax needs the scores of all classes; the paper's 1,000 logistic units did not.
-        return self._gather(self.net.fc8(x), "fc8.bias", "scores", alike=True)
+        return take
 
-    def _half(self, column: int, number: str, x: Tensor, rows: np.ndarray) -> Tensor:
-        """A column's half of fc6 or fc7: my units, and then those of all ranks."""
-        name, judge = f"columns.{column}.fc{number}.bias", self.net.columns[column]
-        layer, drop = getattr(judge, f"fc{number}"), getattr(judge, f"drop{number}")
-        drop.rng.take(rows, self._units(name), self.units[name])
-        return self._gather(judge.judge(x, layer, drop), name, f"fc{number}")
+    def _gather_units(self, path: str, layer: nn.Module, y: Tensor) -> Tensor | None:
+        """After a layer of which I have a part of the units: those of all ranks."""
+        return self._gather(y, *self.gathered[path]) if path in self.gathered else None
 
-    def _units(self, name: str) -> slice:
+    def _mine(self, name: str) -> slice:
         """My part of the units of the layer to which this parameter belongs."""
         return share(self.units[name], self.group.rank, self.group.size)
 
@@ -169,7 +169,7 @@ class Hybrid(DataParallel):
                             label, alike)()
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
+    def whole_network(self) -> Iterator[None]:
         if self._is_whole:
             yield
             return
@@ -186,7 +186,7 @@ class Hybrid(DataParallel):
         """Keep my units only, of weights and velocities."""
         for name, tensor in self._split():
             with tensor.device:
-                mine = tensor.data[..., self._units(name)].copy()
+                mine = tensor.data[..., self._mine(name)].copy()
             tensor.data = tensor.device.own(mine)
         self._is_whole = False
 
