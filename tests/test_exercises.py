@@ -28,7 +28,7 @@ def outcome(folder):
 
 
 def test_solutions_are_accepted():
-    counts, out = outcome(HERE / "exercises" / "solutions")
+    counts, out = outcome(STUBS / "solutions")
     assert counts.keys() == {"passed"}, out
 
 
@@ -54,7 +54,7 @@ def test_unwritten_answers_are_skipped_with_a_hint(tmp_path):
 def test_every_exercise_has_a_stub_a_solution_and_a_test(chapter):
     stubs = functions_of(STUBS, chapter)
     assert 4 <= len(stubs) <= 6
-    assert set(stubs) <= set(functions_of(HERE / "exercises" / "solutions", chapter))
+    assert set(stubs) <= set(functions_of(STUBS / "solutions", chapter))
     tests = (HERE / "exercises" / f"test_{chapter}.py").read_text()
     assert all(f"answers.{name}(" in tests for name in stubs)
     assert f"pytestmark = pytest.mark.{chapter}" in tests

@@ -1,4 +1,4 @@
-"""Exercises of chapter 08: two devices. Then: pytest -m ch08 tests/exercises"""
+"""Exercises of chapter 08: two devices. Then check("ch08") in the notebook."""
 
 from minialex import ops  # noqa: F401
 

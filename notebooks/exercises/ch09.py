@@ -1,4 +1,4 @@
-"""Exercises of chapter 09: AlexNet. Then: pytest -m ch09 tests/exercises"""
+"""Exercises of chapter 09: AlexNet. Then check("ch09") in the notebook."""
 
 import math  # noqa: F401
 

@@ -1,6 +1,7 @@
 """Loads a learner's answers: notebooks/exercises/chNN.py, or the folder that --answers names."""
 
 import importlib.util
+import traceback
 from pathlib import Path
 
 import pytest
@@ -25,16 +26,25 @@ class Answers:
     def __init__(self, path):
         spec = importlib.util.spec_from_file_location(path.stem, path)
         self.path, self.module = path, importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.module)
+        try:
+            spec.loader.exec_module(self.module)
+        except Exception as error:
+            line = getattr(error, "lineno", None) or traceback.extract_tb(
+                error.__traceback__)[-1].lineno
+            message = getattr(error, "msg", error)
+            pytest.fail(f"{path.name} cannot be read: line {line}: {type(error).__name__}: "
+                        f"{message}", pytrace=False)
 
     def __getattr__(self, name):
-        function = getattr(self.module, name)
+        function = getattr(self.module, name, None)
+        if function is None:
+            pytest.skip(f"write {name} in {self.path.name}; it is not there")
 
         def call(*args, **kwargs):
             try:
                 return function(*args, **kwargs)
             except NotImplementedError:
-                pytest.skip(f"write {name} in {self.path}")
+                pytest.skip(f"write {name} in {self.path.name}")
 
         return call
 

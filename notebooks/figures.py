@@ -1,0 +1,111 @@
+"""Pictures of the chapters: how they are drawn is not part of the lesson, so it stands here.
+
+Each function takes what a chapter has computed and draws a picture. A reader may ignore this file.
+"""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+
+BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#c05621", "#718096", "#cbd5e0"
+# The first device is blue, the second grey; what crosses between them, and gradients, orange.
+
+plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
+                     "legend.frameon": False, "figure.constrained_layout.use": True})
+
+
+def show(figure, alt):
+    """Show a figure below the cell. alt: says in words what it shows, for who cannot see it."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=100)
+    plt.close(figure)
+    display({"image/png": data.getvalue(), "text/plain": alt}, raw=True,
+            metadata={"image/png": {"alt": alt}})
+
+
+def two_columns(crossings):
+    """Chapter 08: the layers of both columns as boxes, the messages between them as arrows.
+
+    crossings: {layer that receives: (numbers in a message for one image, messages)}.
+    """
+    layers = ["image", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+    figure, ax = plt.subplots(figsize=(8.5, 2.4))
+    for row, colour, names in ((1, BLUE, layers), (0, GREY, layers[:-1])):
+        ax.plot([0, len(names) - 1], [row, row], color="black", zorder=0)
+        box = {"boxstyle": "round", "fc": colour, "ec": "none"}
+        for i, name in enumerate(names):
+            ax.text(i, row, name, ha="center", va="center", color="white", bbox=box)
+    arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 1.5, "shrinkA": 14, "shrinkB": 14}
+    for name, (numbers, messages) in crossings.items():
+        i = layers.index(name)
+        for row in (0, 1)[:messages]:
+            ax.annotate("", (i, 1 - row), (i - 1, row), arrowprops=arrow)
+        ax.text(i - 0.5, 1.35, f"{messages} x\n{4 * numbers:,} B", ha="center", color=ORANGE)
+    ax.set(xlim=(-0.5, len(layers) - 0.5), ylim=(-0.4, 2))
+    ax.axis("off")
+    return figure
+
+
+def step_in_time(copies, counts, images, milliseconds):
+    """Chapter 08: a training step on two devices from left to right: its order, and to scale.
+
+    copies: the 14 that were recorded for so many images; counts: the rows of `net.count()`.
+    milliseconds: of a step with 128 images. What the copies leave of it, at 6 GB a second, is
+    shared out by the multiply-accumulates: a layer has one product forward and two backward, and
+    conv1 one backward, because nobody asks for the gradient of the images.
+    """
+    parts = {"conv1\nconv2": "conv1 conv2", "conv3\nto 5": "conv3 conv4 conv5", "fc6": "fc6",
+             "fc7": "fc7", "fc8": "fc8"}
+    macs = {row.name: row.multiply_accumulates for row in counts}
+    ahead = [sum(macs[layer] for layer in layers.split()) for layers in parts.values()]
+    work = np.array(ahead + [2 * part for part in ahead[:0:-1]] + [2 * ahead[0] - macs["conv1"]])
+    waits = [sum(t.bytes for t in some) * 128 / images / 6e6 / len(some)  # both ways at once
+             for some in _after_stage(copies) if some]
+    work = work * (milliseconds - sum(waits)) / work.sum()
+    first, second = copies[0].destination, copies[0].source
+    rows, colours = {first: 1, second: 0}, {first: BLUE, second: GREY}
+    figure, (order, scale) = plt.subplots(2, 1, figsize=(8.5, 4), height_ratios=(3, 2))
+    names, clock = [*parts, *reversed(parts)], 0.0
+    arrow = {"arrowstyle": "->", "color": ORANGE, "lw": 1.5, "shrinkA": 1, "shrinkB": 1}
+    for i, (name, sent) in enumerate(zip(names, _after_stage(copies), strict=True)):
+        for device in (first, second) if name != "fc8" else (first,):
+            order.barh(rows[device], 1, 0.5, 1.6 * i, color=colours[device])
+            order.text(1.6 * i + 0.5, rows[device], name, ha="center", va="center", color="white")
+            scale.barh(rows[device], work[i], 0.5, clock, color=colours[device], ec="white", lw=0.5)
+        clock += work[i]
+        for copy in sent:
+            order.annotate("", (1.6 * i + 1.6, rows[copy.destination]),
+                           (1.6 * i + 1, rows[copy.source]), arrowprops=arrow)
+        if sent:
+            megabytes = sent[0].bytes * 128 / images / 1e6
+            order.text(1.6 * i + 1.3, 1.45, f"{len(sent)} x\n{megabytes:.1f} MB", ha="center",
+                       color=ORANGE)
+            scale.barh(0.5, waits[0], 1.5, clock, color=ORANGE)
+            clock += waits.pop(0)
+    order.text(0, -0.75, "forward")
+    order.text(8, -0.75, "backward: gradients come home")
+    order.axis("off")
+    order.set(xlim=(-0.1, 15.5), ylim=(-0.8, 2.1))
+    scale.set(xlabel=f"ms, if a step takes {milliseconds:.0f} (2012)", xlim=(0, milliseconds),
+              yticks=list(rows.values()), yticklabels=list(rows))
+    return figure
+
+
+def _after_stage(copies):
+    """The 14 copies of a step, by the stage after which they go: five forward, five backward."""
+    copies = iter(copies)
+    return [[next(copies) for _ in range(n)] for n in (2, 2, 2, 1, 0, 1, 2, 2, 2, 0)]
+
+
+def layer_bars(names, unit, scale="linear", **groups):
+    """Chapter 09: two bars for each layer. groups: label=one number for each layer."""
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    for shift, colour, (label, values) in zip((-0.21, 0.21), (ORANGE, BLUE), groups.items(),
+                                              strict=True):
+        drawn = ax.bar(np.arange(len(names)) + shift, values, 0.4, color=colour, label=label)
+        ax.bar_label(drawn, fmt="%.3g", size=9)
+    ax.set(xticks=range(len(names)), xticklabels=names, ylabel=unit, yscale=scale)
+    ax.legend(loc="upper center")
+    return figure
