@@ -158,7 +158,8 @@ class AlexNet(nn.Module):
         if not 0 < width < math.inf:
             raise InputError(f"AlexNet: width is {width}; it must be more than 0, and finite")
         rng = nn.init.generator(seed)
-        self.image_size, self.channels, self.norm = image_size, channels, norm
+        self.image_size, self.channels = image_size, channels
+        self.width, self.norm = width, norm
         self.columns = [Column(device, image_size, channels, width, init, rng, norm)
                         for device in devices]
         units = self.columns[0].fc7.weight.shape[1]

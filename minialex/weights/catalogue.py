@@ -1,38 +1,35 @@
-"""Public weights: where each has its home, and how its pictures are to be prepared."""
+"""Public weights: where each has its home, and how it comes to this machine."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
 from ..backend import Device
-from ..datasets import Preparation, data_folder
-from ..datasets.download.fetch import fetch
+from ..datasets.download.fetch import data_places, fetch
+from ..datasets.download.transfer import Progress
 from ..datasets.sets.facts import Download
-from ..datasets.sets.imagenet import class_names, wnids
 from ..files import locked
-from ..models import AlexNet
 from ..training import Classifier
+from ..training.folder import MODEL
 from .errors import WeightsError
-from .onnx_reader import read_onnx
+from .onnx_file import import_onnx
+from .trained import read_classifier
 
-__all__ = ["CATALOGUE", "PublicWeights", "load"]
+__all__ = ["CATALOGUE", "PublicWeights", "find", "get", "load", "look_up"]
 
 FOLDER = "weights"  # in the data folder
 
 
 @dataclass(frozen=True)
 class PublicWeights:
-    """Weights that minialex knows by name.
+    """Weights that minialex knows by name, of a network of Caffe's.
 
-    errors: top-1 and top-5 with the centre crop, in percent, as their authors measured.
-    picture_size: to which pictures are brought, by squeezing or by cropping; mean: the colour that
-    is taken off, in RGB.
+    errors: top-1 and top-5 with the centre crop, in percent, as their authors measured; classes:
+    how many.
     """
 
     name: str
@@ -41,23 +38,7 @@ class PublicWeights:
     citation: str
     home: str
     errors: tuple[float, float]
-    picture_size: int
-    squeeze: bool
-    mean: tuple[float, float, float]
-
-    def classes(self) -> list[str]:
-        """The names of the classes. The trap of their order: by wnid, not by ILSVRC2012_ID."""
-        return class_names(sorted(wnids()))
-
-    def preparation(self, size: int) -> Preparation:
-        """How pictures become pixels.
-
-        The trap of the mean: a colour is taken off, where we have a mean image; so the image is of
-        one colour. The trap of squares: all of the picture is squeezed, where we cut off its ends.
-        """
-        image = np.empty((self.picture_size, self.picture_size, 3), np.float32)
-        image[:] = self.mean
-        return Preparation(size, image, squeeze=self.squeeze)
+    classes: int
 
 
 _ZOO = "validated/vision/classification/alexnet/model/bvlcalexnet-12.onnx"
@@ -74,7 +55,7 @@ _BVLC = PublicWeights(
     citation="E. Shelhamer, BVLC AlexNet, in: Y. Jia et al., Caffe: Convolutional Architecture for "
              "Fast Feature Embedding, arXiv:1408.5093, 2014; from Caffe's weights, ONNX Model Zoo",
     home="https://github.com/BVLC/caffe/tree/master/models/bvlc_alexnet",
-    errors=(42.9, 19.8), picture_size=256, squeeze=True, mean=(123.0, 117.0, 104.0))
+    errors=(42.9, 19.8), classes=1000)
 
 CATALOGUE: Mapping[str, PublicWeights] = MappingProxyType({_BVLC.name: _BVLC})
 
@@ -86,25 +67,60 @@ REFUSED = {
 }
 
 
+def look_up(name: str) -> PublicWeights:
+    """The weights of this name. Raises WeightsError if there are none, with the reason if known."""
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    plain = name.lower().replace("_", "").replace("-", "")
+    reasons = [f"{other} {why}" for other, why in REFUSED.items() if other in plain]
+    raise WeightsError("; ".join([f"weights {name!r} came; need one of {', '.join(CATALOGUE)}",
+                                  *reasons]))
+
+
+def find(name: str, folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """The folder in which `get` has left these weights, or None. Takes no time.
+
+    folder: where data lies (default: ./data, or else the user's cache).
+    Raises WeightsError for an unknown name.
+    """
+    look_up(name)
+    found = [place / FOLDER / name for place in data_places(folder)]
+    return next((path for path in found if (path / MODEL).is_file()), None)
+
+
+def get(name: str, folder: str | os.PathLike[str] | None = None, *,
+        say: Callable[[str], None] = lambda line: None,
+        progress: Progress = lambda name, done, total: None) -> Path:
+    """The folder of these weights, which are fetched, checked and read if they are not there.
+
+    It is that of a finished run. What was fetched is then thrown away; a file that somebody put
+    there stays. say: is told what takes time or goes wrong; progress: as of `get_set`.
+    Raises WeightsError for an unknown name, DataError if they cannot be had or are others, and
+    UsageError if the package onnx is missing, before anything is fetched.
+    """
+    known, found = look_up(name), find(name, folder)
+    if found:
+        return found
+    import_onnx("weights")
+    place = data_places(folder)[0] / FOLDER
+    with locked(place / f".{name}.lock", "make room, or choose another folder"):
+        put_there = (place / known.download.name).exists()
+        path = fetch(known.download, place, say=say, progress=progress)
+        say(f"reading {path}")
+        classifier = read_classifier(path)
+        about = {"citation": known.citation, "licence": known.licence, "home": known.home,
+                 "checksum": known.download.checksum}
+        replace(classifier, config={**classifier.config, **about}).save(place / name)
+        if not put_there:
+            path.unlink()
+    return place / name
+
+
 def load(name: str, devices: Sequence[str | Device] = ("cpu:0", "cpu:1"),
          folder: str | os.PathLike[str] | None = None,
          say: Callable[[str], None] = lambda line: None) -> Classifier:
     """Public weights as a classifier: the network, its classes, how it wants its pixels.
 
-    They are fetched if they are not there (244 MB), and checked each time. devices: one for each
-    column. folder: where data lies (default: as `data_folder` says); say: told what goes wrong on
-    the way.
-    Raises WeightsError for an unknown name, DataError if they cannot be had or are others.
+    They are fetched if they are not there (244 MB); see `get`. devices: one for each column.
     """
-    if name not in CATALOGUE:
-        reasons = [f"{known} {why}" for known, why in REFUSED.items()
-                   if known in name.lower().replace("_", "").replace("-", "")]
-        raise WeightsError(f"weights {name!r} came; need one of {', '.join(CATALOGUE)}" +
-                           "".join(f"; {reason}" for reason in reasons))
-    known = CATALOGUE[name]
-    place = Path(data_folder(folder)) / FOLDER
-    with locked(place / f".{known.download.name}.lock", "make room, or choose another folder"):
-        path = fetch(known.download, place, say=say)
-    net = read_onnx(path, devices)
-    assert isinstance(net, AlexNet), "by its checksum"
-    return Classifier(net, known.classes(), known.preparation(net.image_size))
+    return Classifier.load(get(name, folder, say=say), devices)

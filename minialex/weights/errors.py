@@ -2,7 +2,7 @@
 
 from ..errors import InputError
 
-__all__ = ["WeightsError"]
+__all__ = ["UnknownPixelsError", "WeightsError"]
 
 
 class WeightsError(InputError):
@@ -10,3 +10,7 @@ class WeightsError(InputError):
 
     The message is one line: which file, what was met, what is needed, and the remedy.
     """
+
+
+class UnknownPixelsError(WeightsError):
+    """A network of which nobody says how its pixels are to be prepared."""

@@ -123,4 +123,7 @@ def _width(file: OnnxFile, outputs: Sequence[int]) -> float:
     if (halves % 1).any() or least >= most:
         raise file.refusal(f"its layers have {outputs[:-1]} outputs; need {(2 * PAPER).tolist()}, "
                            "or one share of all of these")
-    return float(least + most) / 2
+    # The plainest number of all that would do: 1, 0.25, ...
+    middle = float(least + most) / 2
+    return next((share for digits in range(9) if least < (share := round(middle, digits)) < most),
+                middle)
