@@ -48,8 +48,8 @@ def open(name: str | os.PathLike[str], side: int = 256,
 
     name: one of `SETS`, or a folder: prepared, of train/CLASS/*.jpg, or ImageNet's; a path that
     begins with "./" is always a folder. side: rows and columns of pictures that lie in files;
-    prepared sets, and those of arrays, have their own; squeeze: these pictures are squeezed, not cut
-    to squares. folder: where public sets lie (default: as `find_set` looks for them).
+    prepared sets, and those of arrays, have their own; squeeze: such pictures are squeezed into
+    squares, not cut. folder: where public sets lie (default: as `find_set` looks for them).
     Raises MissingSetError if a public set is not on this machine, and DataError for everything else
     that cannot be read.
     """

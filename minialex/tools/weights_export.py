@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
 def _pixels(classifier: Classifier) -> str:
     prepared, (_, _, channels) = classifier.preparation, classifier.preparation.mean.shape
     size, backwards = prepared.size, is_bgr(classifier.net)
-    colours = {1: "brightness", 3: "blue, green, red" if backwards else "red, green, blue"}[channels]
+    colours = ("brightness" if channels == 1 else
+               "blue, green, red" if backwards else "red, green, blue")
     colour = prepared.mean[0, 0]
     mean = (f"the central {size}x{size} of the mean image, which is input.mean in "
             "model.safetensors of the run")

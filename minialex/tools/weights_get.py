@@ -67,7 +67,7 @@ def _title(photographs: datasets.ImageSet) -> str:
 
 def _guesses(classifier: Classifier, photographs: datasets.ImageSet) -> list[tuple[str, float]]:
     image = photographs.read(np.arange(1))
-    return classifier.best(classifier.predict(image)[0])
+    return classifier.best(classifier.predict([*image])[0])
 
 
 def _filled(text: str) -> str:

@@ -185,14 +185,15 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any
     classes, mean = about["classes"], arrays.pop(MEAN)
     if not has_type(classes, list[str]):
         raise InputError("classes are no list of names")
-    if mean.ndim != 3 or min(mean.shape[:2]) < recipe["image_size"]:
-        raise InputError(f"{MEAN} is {mean.shape}; crops of {recipe['image_size']} pixels do not fit")
+    size = recipe["image_size"]
+    if mean.ndim != 3 or min(mean.shape[:2]) < size:
+        raise InputError(f"{MEAN} is {mean.shape}; crops of {size} pixels do not fit")
     zeros: Any = _NoMoreThan(sum(array.size for array in arrays.values()))
     net = models.build(about["model"], devices, len(classes), mean.shape[2], recipe["width"],
-                       image_size=recipe["image_size"], norm=recipe["norm"], seed=zeros)
+                       image_size=size, norm=recipe["norm"], seed=zeros)
     net.load_state(arrays)
-    preparation = Preparation(recipe["image_size"], mean, recipe["scale"],
-                              mirror=recipe["mirror"], squeeze=recipe["squeeze"])
+    preparation = Preparation(size, mean, recipe["scale"], mirror=recipe["mirror"],
+                              squeeze=recipe["squeeze"])
     return Classifier(net, classes, preparation, about, path)
 
 

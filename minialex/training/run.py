@@ -41,7 +41,7 @@ class Run:
 
     seed: of order, crops, mirror images and colours. folder: where everything is written, or None.
     steps: end after so many in all. resume: go on with the run in `folder`, bit for bit.
-    start: a trained network whose weights, and mean image, it starts from; the same if it is resumed.
+    start: a trained network, whose weights and mean image it starts with; also if it is resumed.
     about: what config.json is to tell besides; Classifier.load needs the name of the model.
     worker: called with net and optimizer, gives who does the work; see minialex.parallel.
 

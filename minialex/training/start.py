@@ -8,7 +8,7 @@ from ..datasets import ImageSet
 from ..errors import InputError
 from ..nn import Module
 from .classifier import Classifier
-from .recipe import OLDER, Recipe, change, suggest
+from .recipe import OLDER, Recipe, Settings, change, suggest
 
 __all__ = ["fine_tuning", "freeze", "has_new_classes", "layers", "start_from"]
 
@@ -80,8 +80,9 @@ def fine_tuning(source: Classifier, images: ImageSet, name: str = "run145",
     recipe, sources = change(recipe, sources, epochs=max(1, round(epochs / SHARE)))
     sources["epochs"] = (f"Not 2012: a quarter of the {epochs} from nothing, for most is learnt "
                          "already")
-    settings = {"lr": (rate / SLOWER, f"Not 2012: a tenth of the {rate:g} from nothing, for large "
-                                      "steps would undo what the weights know")}
+    settings: Settings = {"lr": (
+        rate / SLOWER, f"Not 2012: a tenth of the {rate:g} from nothing, for large steps would "
+                       "undo what the weights know")}
     if has_new_classes(source, images):
         settings["last_lr"] = (NEW, "Not 2012: the last layer is new, and has all to learn; ten "
                                     "times the rate of the others, as in Caffe's example of "

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ..checks import padding
 from ..models import AlexNet, LeNet5
 from ..nn import Conv2d
-from ..ops.common import padding
 
 __all__ = ["INPUT", "OUTPUT", "Node", "nodes_of"]
 

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..models import AlexNet, LeNet5
+from ..nn import Module
 
 __all__ = ["from_tower", "is_bgr", "to_tower"]
 
@@ -49,7 +50,7 @@ def from_tower(net: AlexNet | LeNet5, tower: Mapping[str, np.ndarray]) -> None:
     net.load_state(state)
 
 
-def is_bgr(net: AlexNet | LeNet5) -> bool:
+def is_bgr(net: Module) -> bool:
     """Whether the tower takes blue, green, red: Caffe's nets do, ours and PyTorch's take RGB."""
     return isinstance(net, AlexNet) and net.norm == "caffe" and net.channels == 3
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import InputTypeError
 from ..files import replacing
 from ..models import AlexNet, LeNet5
+from ..nn import Module
 from .graph import INPUT, OUTPUT, nodes_of
 from .layout import is_bgr, to_tower
 from .onnx_file import import_onnx
@@ -18,7 +19,7 @@ __all__ = ["write_onnx"]
 OPSET, IR_VERSION = 17, 8  # of 2022, so that programs of some age read it, too
 
 
-def write_onnx(net: AlexNet | LeNet5, path: str | os.PathLike[str]) -> None:
+def write_onnx(net: Module, path: str | os.PathLike[str]) -> None:
     """Write a network as one ONNX file, whole or not at all; two columns become one tower.
 
     data: (N, C, H, W) float32, any N: pixels prepared as for `net`, in the order red, green, blue;

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..backend import Device
-from ..datasets.sets.imagenet import class_names, wnids
 from ..datasets import Preparation
+from ..datasets.sets.imagenet import class_names, wnids
 from ..models import AlexNet
 from ..training import Classifier
 from .errors import UnknownPixelsError, WeightsError
@@ -52,7 +51,7 @@ def read_classifier(path: str | os.PathLike[str], like: Classifier | None = None
     if len(classes) != outputs:
         raise WeightsError(f"{path}: the network has {outputs:,} outputs, and {len(classes):,} "
                            "names of classes came; give one for each")
-    config |= {"version": __version__, "imported": os.path.basename(path)}
+    config["imported"] = os.path.basename(path)
     return Classifier(net, list(classes), preparation, config)
 
 
