@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from PIL import Image
 
 from minialex import weights
 from minialex.datasets import DataError
+from minialex.errors import UsageError
+from minialex.training import Classifier
 from minialex.weights import CATALOGUE, WeightsError, catalogue
 
 pytest.importorskip("onnx", reason="needs onnx: pip install 'minialex[onnx]'")
@@ -78,9 +81,9 @@ def test_predicts_what_caffe_would(here, picture, devices):
     assert probability == pytest.approx(expected.max(), rel=1e-5)
 
 
-def test_order_of_the_classes():
+def test_order_of_the_classes(here):
     """By wnid, as in Caffe's synset_words.txt: n01440764 tench ... n15075141 toilet tissue."""
-    classes = KNOWN.classes()
+    classes = weights.load(KNOWN.name, folder=here[0].parents[1]).classes
     assert len(classes) == len(set(classes)) == 1000
     assert classes[0] == "tench, Tinca tinca" and classes[999].startswith("toilet tissue")
     assert classes[281].startswith("tabby") and classes[207].startswith("golden retriever")
@@ -107,6 +110,53 @@ def test_wrong_or_missing_file(here):
     with pytest.raises(DataError, match=r"bvlcalexnet-12.onnx did not come .*by hand.*put it into"):
         weights.load("bvlc-alexnet", folder=path.parents[1])
     assert [p.name for p in path.parent.iterdir()] == [], "nothing half-written"
+
+
+def test_a_run_is_left_which_needs_neither_network_nor_file(here, picture, monkeypatch):
+    path, _ = here
+    folder = path.parents[1]
+    assert weights.find(KNOWN.name, folder) is None
+    first = weights.load(KNOWN.name, folder=folder)
+    place = weights.find(KNOWN.name, folder)
+    assert place == weights.get(KNOWN.name, folder) == path.parent / KNOWN.name
+    assert path.exists(), "somebody has put it there"
+    path.unlink()
+    monkeypatch.setattr(catalogue, "fetch", None)
+    for again in (weights.load(KNOWN.name, folder=folder), Classifier.load(place)):
+        np.testing.assert_array_equal(again.predict(picture), first.predict(picture))
+        assert again.preparation.squeeze and list(again.classes) == list(first.classes)
+    assert first.config["citation"] == KNOWN.citation
+
+
+def test_what_was_fetched_is_thrown_away(here, monkeypatch):
+    path, _ = here
+    kept = path.read_bytes()
+    path.unlink()
+    monkeypatch.setattr(catalogue, "fetch", lambda *_, **__: path.write_bytes(kept) and path)
+    place = weights.get(KNOWN.name, path.parents[1])
+    assert sorted(p.name for p in path.parent.iterdir()) == [KNOWN.name]
+    assert sorted(p.name for p in place.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_without_onnx_nothing_is_fetched(here, monkeypatch):
+    path, _ = here
+    path.unlink()
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setattr(catalogue, "fetch", None)
+    with pytest.raises(UsageError, match=r"the package onnx is not installed; run: pip install"):
+        weights.get(KNOWN.name, path.parents[1])
+
+
+def test_a_file_that_cannot_be_read_leaves_no_run(here, monkeypatch):
+    """As if the checksum of another network had come into the catalogue."""
+    path, model = here
+    model.graph.node[1].op_type = "Sigmoid"
+    path.write_bytes(model.SerializeToString())
+    monkeypatch.setattr(catalogue, "fetch", lambda *_, **__: path)
+    with pytest.raises(WeightsError, match="Sigmoid"):
+        weights.get(KNOWN.name, path.parents[1])
+    assert weights.find(KNOWN.name, path.parents[1]) is None
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_facts():

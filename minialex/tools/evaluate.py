@@ -23,7 +23,7 @@ from ..training.evaluate import has_top5
 from . import trained
 from .arguments import path, whole
 from .images import open_data
-from .text import cut, fact, progress_bar, say, table, width
+from .text import command, cut, fact, progress_bar, say, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
 
@@ -107,8 +107,8 @@ def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[Image
     classifier = source.classifier
     name = options.data or classifier.config.get("data")
     if not name:
-        raise InputError(f"{source.folder} was imported, without pictures; name some: --data "
-                         "FOLDER")
+        raise InputError(f"{source.folder}: this network was imported, without its pictures; name "
+                         f"some: {command('evaluate', options.folder, '--data', 'FOLDER')}")
     data = open_data(name, classifier.config["model"],
                      options.data_dir or classifier.config.get("data_dir"), not options.data,
                      classifier.preparation.squeeze)

@@ -184,19 +184,21 @@ def stored(options: argparse.Namespace) -> tuple[Settings, Recipe]:
     if new:
         raise InputError(f"--resume {options.resume} goes on with the settings of that run; leave "
                          f"out {', '.join(new)}, or start a new run without --resume")
-    path = Path(options.resume, CONFIG)
+    path, imported = Path(options.resume, CONFIG), False
     try:
         config = read_json(path)
         if not isinstance(config, dict):
             raise InputError("it holds no named values")
-        if "imported" in config:
-            raise InputError("it was imported, not trained; start a new run with --start-from "
-                             f"{options.resume}")
+        imported = "imported" in config
         recipe = config.pop("recipe", {})
         config.pop("version", None)
         return (from_stored(Settings, {"start": None, **config}),
                 from_stored(Recipe, {**OLDER, **recipe}))
     except InputError as error:
+        if imported:
+            raise InputError(f"--resume {options.resume}: this network was imported, not trained "
+                             f"here; start a new run from it: --start-from {options.resume}"
+                             ) from None
         raise CheckpointError(f"--resume {options.resume}: {path} cannot be used ({error}); name "
                               "the folder of a run of this version that was interrupted") from None
 

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     side, size = prepared.mean.shape[0], prepared.size
     fact("network", f"{classifier.config['model']}: "
                     f"{sum(p.size for p in classifier.net.parameters()):,} parameters")
-    fact("classes", f"{len(classifier.classes):,}: {', '.join(classifier.classes[:3])}, ...")
+    fact("classes", f"{len(classifier.classes):,}: {'; '.join(classifier.classes[:3])}; ...")
     fact("pictures", f"{'squeezed' if prepared.squeeze else 'cut'} to {side}x{side}, of which it "
                      f"sees {size}x{size}")
     say(f"wrote {folder}\n\n  next: {command('predict', folder, 'PICTURE.jpg')}")

@@ -192,6 +192,7 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any
     net = models.build(about["model"], devices, len(classes), mean.shape[2], recipe["width"],
                        image_size=size, norm=recipe["norm"], seed=zeros)
     net.load_state(arrays)
+    net.eval()
     preparation = Preparation(size, mean, recipe["scale"], mirror=recipe["mirror"],
                               squeeze=recipe["squeeze"])
     return Classifier(net, classes, preparation, about, path)
