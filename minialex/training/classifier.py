@@ -84,9 +84,13 @@ class Classifier:
         Raises FileError if it cannot be written.
         """
         check_writable(folder)
-        arrays = {**self.net.state(), MEAN: self.preparation.mean}
         with replacing(Path(folder, CONFIG)) as file:
             file.write(f"{json.dumps(self.config, indent=2)}\n".encode())
+        self.save_weights(folder)
+
+    def save_weights(self, folder: str | os.PathLike[str]) -> None:
+        """The last of these files alone; `load` needs no other."""
+        arrays = {**self.net.state(), MEAN: self.preparation.mean}
         save_arrays(Path(folder, MODEL), arrays, {**self.config, "classes": list(self.classes)})
 
     def predict(self, pictures: Sequence[str | os.PathLike[str] | np.ndarray],

@@ -288,7 +288,7 @@ class Run:
         with self._worker.whole_network():
             result = self._worker.evaluate(self.data.test, self._batches_of)
             if self.folder:
-                self.classifier().save(self.folder.path)
+                self.classifier().save_weights(self.folder.path)
             self.finished = True
             yield RunDone(progress.steps, result.loss, result.top1_error, result.top5_error,
                           result.images, progress.seconds)
