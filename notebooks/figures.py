@@ -16,11 +16,18 @@ plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.rig
                      "legend.frameon": False, "figure.constrained_layout.use": True})
 
 
-def show(figure, alt):
-    """Show a figure below the cell. alt: says in words what it shows, for who cannot see it."""
+def show(figure, alt, photographs=False):
+    """Show a figure below the cell. alt: says in words what it shows, for who cannot see it.
+
+    photographs: whether it has some; then 256 colours must do, or the notebook becomes large.
+    """
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100)
     plt.close(figure)
+    if photographs:
+        few = Image.open(data).convert("RGB").quantize(256)
+        data = io.BytesIO()
+        few.save(data, "PNG", optimize=True)
     display({"image/png": data.getvalue(), "text/plain": alt}, raw=True,
             metadata={"image/png": {"alt": alt}})
 

@@ -23,7 +23,7 @@ from minialex.parallel import Communicator, Hybrid, devices_of_rank, ranks
 from minialex.parallel.ranks import share
 from minialex.tools import cli
 from minialex.tools.plan import Machine, Network, cost
-from minialex.training import Worker
+from minialex.training import Worker, freeze
 from minialex.training.checkpoint import checkpoints, load_arrays
 
 pytestmark = pytest.mark.ch14
@@ -206,6 +206,32 @@ def test_gpus_are_served(mpiexec, alone, tmp_path, scheme):
                    before=[ROOT / "tests" / "standin"])
     assert done.returncode == 0, done.stderr
     check_end(tmp_path / "end.npz", alone)
+
+
+def frozen(last):
+    """The same network, of which nothing learns up to a layer."""
+    net, _ = network()
+    freeze(net, last)
+    learning = {name: p for name, p in net.named_parameters().items() if p.requires_grad}
+    return net, optim.SGD(learning, 0.01)
+
+
+@pytest.mark.parametrize(("scheme", "last"), [("data", "conv3"), ("data", "fc7"),
+                                              ("hybrid", "conv3"), ("hybrid", "conv5"),
+                                              ("hybrid", "fc6")])
+def test_frozen_layers_are_left_alone_by_all_ranks(mpiexec, tmp_path, scheme, last):
+    program = TRAINING.replace("feed, network", "feed, frozen").replace(
+        "network(*sys.argv[4:])", "frozen(sys.argv[4])")
+    done = mpiexec(2, program, ROOT / "tests", scheme, tmp_path / "end.npz", last)
+    assert done.returncode == 0, done.stderr
+    net, optimizer = frozen(last)
+    before = net.state()
+    losses = [step.loss for step in Worker(net, optimizer).steps(feed(slice))]
+    check_end(tmp_path / "end.npz", {"losses": losses, **net.state(), **{
+        f"v {name}": array for name, array in optimizer.state().items()}})
+    with np.load(tmp_path / "end.npz") as end:
+        assert np.array_equal(end["columns.1.conv3.weight"], before["columns.1.conv3.weight"])
+        assert not np.array_equal(end["fc8.weight"], before["fc8.weight"])
 
 
 def check_end(path, alone):

@@ -75,6 +75,20 @@ def test_folder_as_it_is_and_prepared(pets, tmp_path):
     assert packed.train.statistics is packed.val.statistics is not None
 
 
+def test_pictures_are_cut_to_squares_or_squeezed(pets):
+    """Three columns of grey: the cut keeps the middle one and parts of the others."""
+    wide = Image.new("L", (90, 30), 0)
+    wide.paste(100, (30, 0, 60, 30))
+    wide.paste(200, (60, 0, 90, 30))
+    for split in ("train", "val"):
+        wide.save(pets / split / "ant" / "0.png")
+    for squeeze, expected in ((False, [100, 100, 100]), (True, [0, 100, 200])):
+        image = datasets.open(pets, 30, squeeze=squeeze).val.read(np.arange(1))[0]
+        np.testing.assert_allclose(image[15, [5, 15, 25], 0], expected, atol=2)
+        read = datasets.read_image(pets / "val" / "ant" / "0.png", 30, squeeze)
+        np.testing.assert_array_equal(image, read)
+
+
 def test_three_splits_are_three(pets):
     fill(pets / "test" / "cat", 2)
     data = datasets.open(pets, 8)

@@ -89,7 +89,8 @@ class RunFolder:
             found = from_stored(Progress, stored)
             if not found.same_images(progress):
                 raise OtherImagesError(f"{self.path}: these are not the training images of that "
-                                       "run, or some were added or removed; give the same")
+                                       "run, or some were added or removed, or it started from a "
+                                       "trained network; give the same")
             return found
 
         steps = self.path / STEPS
