@@ -27,7 +27,7 @@ import PIL
 from PIL import Image, features
 
 from minialex.datasets import ColourNoise, ImageSet, Preparation, batches, image_folder, prepared
-from minialex.datasets.loader import CHUNK
+from minialex.datasets.feed.batches import CHUNK
 
 SEED = 0
 

@@ -4,8 +4,8 @@ Each message is one line: what came, what is needed, and the remedy. Whatever ra
 has met a fault of minialex itself.
 """
 
-__all__ = ["FileError", "InputError", "InputTypeError", "MinialexError", "UnknownNameError",
-           "UsageError"]
+__all__ = ["DeviceError", "DeviceMemoryError", "FileError", "InputError", "InputTypeError",
+           "MinialexError", "UnknownNameError", "UsageError"]
 
 
 class MinialexError(Exception):
@@ -14,6 +14,14 @@ class MinialexError(Exception):
 
 class InputError(MinialexError, ValueError):
     """A value, a shape or a size that does not fit."""
+
+
+class DeviceError(InputError):
+    """A device that does not exist, cannot be used, or does not hold what it should."""
+
+
+class DeviceMemoryError(MinialexError, MemoryError):
+    """A device has reached its memory limit, or has no memory left."""
 
 
 class InputTypeError(MinialexError, TypeError):

@@ -1,37 +1,121 @@
-"""Files that appear whole or not at all, and places where one process works at a time."""
+"""Files that appear whole or not at all, and places where one process works at a time.
+
+Nothing here writes through a symbolic link: somebody else may have put it there.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from .errors import FileError
+from .errors import FileError, InputError
 
-__all__ = ["LOCK", "locked", "replacing"]
+__all__ = ["LOCK", "appending", "check_writable", "locked", "read_json", "replacing",
+           "sweep"]
 
 LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
+MOST_JSON = 2**26  # bytes
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write to. It takes the place of `path` when all of it is on the disk, or never."""
+    """A file to write to. It takes the place of `path` when all of it is on the disk, or never.
+
+    Until then its name is NAME.XXXX.part, which did not exist before. A process that is killed may
+    leave it; it does no harm, and `sweep` removes it.
+    Raises FileError if it cannot be written.
+    """
     path = Path(path)
-    temporary = path.with_name(path.name + ".part")
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _rename(temporary, path)
     except OSError as error:
+        if isinstance(error, FileError):
+            raise
         raise FileError(f"{path} cannot be written ({error.strerror or error}), and is as it was "
                         "before; make room on the disk, or choose another folder") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def sweep(folder: str | os.PathLike[str], name: str = "*") -> None:
+    """Remove what killed processes have left of files called `name`. Hold the lock meanwhile."""
+    for unfinished in Path(folder).glob(f"{name}.part"):
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def _rename(source: Path, target: Path) -> None:
+    """On Windows a virus scanner may hold one of the two for a moment, so try several times."""
+    for pause in (0.05, 0.1, 0.2, 0.4):
+        with suppress(PermissionError):
+            return os.replace(source, target)
+        time.sleep(pause)
+    os.replace(source, target)
+
+
+@contextmanager
+def appending(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to add to; it is made if need be. Raises FileError if it cannot be written."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # either is of one system
+    try:
+        with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
+            yield file
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{os.fspath(path)} cannot be written ({error.strerror or error}); make "
+                        "room on the disk") from None
+
+
+def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another folder") -> Path:
+    """The folder, which is made if need be, once a file could be written into it.
+
+    Raises FileError, with the `remedy`, if not: better before a long task than after it.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"minialex")
+    except OSError as error:
+        raise FileError(f"{folder}: cannot be written ({error.strerror or error}); "
+                        f"{remedy}") from None
+    return folder
+
+
+def read_json(path: str | os.PathLike[str], remedy: str) -> Any:
+    """What a JSON file holds.
+
+    Raises FileError if it cannot be read, and InputError, with the `remedy`, if it is no JSON, or
+    larger or deeper than any that minialex writes.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_JSON + 1)
+        if len(text) > MOST_JSON:
+            raise InputError(f"more than {MOST_JSON:,} bytes")
+        return json.loads(text)
+    except OSError as error:
+        raise FileError(f"{os.fspath(path)}: cannot be read ({error.strerror or error}); "
+                        f"{remedy}") from None
+    except ValueError as error:
+        raise InputError(f"{os.fspath(path)}: damaged ({error}); {remedy}") from None
+    except RecursionError:
+        raise InputError(f"{os.fspath(path)}: damaged (nested too deep); {remedy}") from None
 
 
 @contextmanager
@@ -43,15 +127,20 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    folder, lock = Path(path).parent, FileLock(path, timeout=0)
+    path = Path(path)
+    lock = FileLock(path, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            raise FileError(f"{path}: is a link, and no lock of minialex; remove it")
         lock.acquire()
     except Timeout:
         raise FileError(f"another minialex is at work here (it holds {path}); wait until it is "
                         "done, then run the same command again") from None
     except OSError as error:
-        raise FileError(f"{folder}: cannot be written ({error.strerror or error}); "
+        if isinstance(error, FileError):
+            raise
+        raise FileError(f"{path.parent}: cannot be written ({error.strerror or error}); "
                         f"{remedy}") from error
     try:
         yield

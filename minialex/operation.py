@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, Protocol, overload
 
 import numpy as np
 
-from .backend import DeviceError
-from .errors import InputTypeError, UsageError
+from . import checks
 from .tensor import Tensor, record
 
 __all__ = ["Op", "op"]
@@ -56,39 +54,47 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
     name, signature = function.__name__, inspect.signature(function)
     parameters = list(signature.parameters.values())[1:]  # without xp
     signature = signature.replace(parameters=parameters)
-    single = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    placed = [p.name for p in single if p.kind is not p.KEYWORD_ONLY]
-    named = placed[: len(placed) - len(static)]  # the tensors
-    if placed[len(named) :] != list(static):
-        raise UsageError(f"@op {name}: static is {static!r}; it must be a tuple of the last names "
-                         f"before `*` in {signature}, in their order")
-    count = sys.maxsize if "VAR_POSITIONAL" in {p.kind.name for p in parameters} else len(named)
-    required = sum(p.default is p.empty for p in single)
-    least = sum(p.default is p.empty for p in single[: len(named)])
+    placed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = [p.name for p in placed[: len(placed) - len(static)]]  # the tensors
+    checks.static(name, static, [p.name for p in placed[len(named) :]], signature)
+    required = sum(p.default is p.empty for p in placed[: len(named)])
+    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
     @functools.wraps(function)
     def lifted(*inputs: Any, **options: Any) -> Tensor:
-        if options or not required <= len(inputs) <= count:  # something else than tensors in a row
-            inputs, options = _arrange(name, signature, named, inputs, options)
-        tensors = inputs[:count]
+        if options and not options.keys().isdisjoint(named):  # linear(x, w, b=b)
+            bound = checks.call(name, signature, inputs, options)
+            if not bound.kwargs.keys().isdisjoint(named):  # a tensor before them was left out
+                bound.apply_defaults()
+            inputs, options = bound.args, bound.kwargs
+        tensors = inputs if any_number else inputs[: len(named)]
+        rest = inputs[len(tensors) :]
+        for value in (*rest, *options.values()) if rest or options else ():
+            if isinstance(value, Tensor):
+                checks.option(name, value, checks.call(name, signature, inputs, options))
         for first in tensors:
             if isinstance(first, Tensor):
                 break
         else:
-            raise _misfit(function, named, tensors or (None,), 0, None)
+            checks.call(name, signature, inputs, options)
+            checks.misfit(function, Tensor, named, tensors[:1] or (None,))
         device, dtype, arrays = first.device, first.data.dtype, []
         for index, x in enumerate(tensors):
             if isinstance(x, Tensor) and x.device is device and x.data.dtype in (dtype, bool):
                 arrays.append(x.data)
-            elif x is None and least <= index < len(named):
+            elif x is None and required <= index < len(named):
                 arrays.append(None)
             elif numbers and isinstance(x, (int, float, np.number)):
                 # A NumPy number would promote float32 to float64.
                 arrays.append(x.item() if isinstance(x, np.number) else x)
             else:
-                raise _misfit(function, named, tensors, index, first)
-        with device:
-            value, backward = function(device.xp, *arrays, *inputs[count:], **options)
+                checks.misfit(function, Tensor, named, tensors[: index + 1])
+        try:
+            with device:
+                value, backward = function(device.xp, *arrays, *rest, **options)
+        except TypeError:
+            checks.call(name, signature, inputs, options)  # was it called wrongly?
+            raise
         return record(name, device.own(value), device, backward, tensors, needs=needs)
 
     lifted.on_arrays = function  # type: ignore[attr-defined]
@@ -97,44 +103,3 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
         swapped = operator.startswith("__r")
         setattr(Tensor, operator, (lambda b, a: lifted(a, b)) if swapped else lifted)
     return lifted
-
-
-def _arrange(op: str, signature: inspect.Signature, named: list[str], inputs: tuple,
-             options: dict) -> tuple[tuple, dict]:
-    """Tensors that came by name go to their places: linear(x, w, b=b). No option is a tensor."""
-    try:
-        bound = signature.bind(*inputs, **options)
-    except TypeError as error:
-        raise InputTypeError(f"{op}: {error}; call {op}{signature}") from None
-    for name, value in bound.arguments.items():
-        if isinstance(value, Tensor) and name not in named:
-            raise InputTypeError(f"{op}: {name} is a Tensor, but no gradient flows to it; give its "
-                                 f"value, {name}.item() or {name}.numpy(), or see help({op})")
-    if not bound.kwargs.keys().isdisjoint(named):  # one before them was left out
-        bound.apply_defaults()
-    return bound.args, bound.kwargs
-
-
-def _misfit(function: Callable, named: list[str], inputs: tuple, index: int,
-            first: Any) -> Exception:
-    """What to say about an input that is no tensor, or on another device, or of another type."""
-    op, x = function.__name__, inputs[index]
-    names = [*named, *(f"input {i}" for i in range(len(named), len(inputs)))]
-    name = names[index]
-    if not isinstance(x, Tensor):
-        remedy = "wrap it: Tensor(array, device=...)"
-        if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
-            remedy = f"give tensors one by one: {op}(*list)"
-        elif str(function.__module__).partition(".")[0] != __package__:  # perhaps the caller's own
-            remedy += f"; if it is an option, declare @op(static=({name!r},))"
-        return InputTypeError(f"{op}: {name} is a {type(x).__name__}, not a Tensor; {remedy}")
-    tensors = [(y, other) for y, other in zip(inputs, names, strict=False) if isinstance(y, Tensor)]
-    if x.device is not first.device:
-        return DeviceError(f"{op}: {name} {x.shape} on {x.device} but {tensors[0][1]} {first.shape}"
-                           f" on {first.device}; call transfer({name}, '{first.device}')")
-    # Parameters keep their type, whatever comes to meet them; else floats, float32 before others.
-    kept, other = max(tensors, key=lambda pair: (
-        pair[0].requires_grad, pair[0].dtype.kind == "f", pair[0].dtype == np.float32))
-    x, name = next(pair for pair in tensors if pair[0].dtype != kept.dtype)
-    return InputTypeError(f"{op}: {name} is {x.dtype} but {other} is {kept.dtype}; nothing is "
-                          f"converted silently; give {name} as array.astype('{kept.dtype}')")

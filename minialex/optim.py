@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError, InputTypeError
+from . import checks
 from .tensor import Tensor, load, mark_changed
 
 __all__ = ["SGD"]
@@ -34,27 +34,15 @@ class SGD:
     def __init__(self, parameters: Iterable[Tensor] | Mapping[str, Tensor], lr: float = 0.01,
                  momentum: float = 0.9, weight_decay: float = 5e-4,
                  rules: Mapping[str, Mapping[str, float]] = RULES_2012) -> None:
-        if not (lr >= 0 and momentum >= 0 and weight_decay >= 0):  # nor a NaN
-            raise InputError(f"SGD: lr is {lr}, momentum {momentum}, weight_decay {weight_decay}; "
-                             "none may be negative")
-        if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
-            raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
-                             "'weight_decay'")
-        if not isinstance(parameters, Iterable):
-            raise InputTypeError(f"SGD: got a {type(parameters).__name__}; pass net.parameters()")
+        checks.sgd(parameters, rules, lr=lr, momentum=momentum, weight_decay=weight_decay)
+        named = parameters.items() if isinstance(parameters, Mapping) else (
+            (getattr(p, "name", "") or str(i), p) for i, p in enumerate(parameters))
         self.parameters: dict[str, Tensor] = {}
-        for name, p in (parameters.items() if isinstance(parameters, Mapping) else
-                        [(getattr(p, "name", ""), p) for p in parameters]):
-            if not isinstance(p, Tensor) or p.node:
-                raise InputTypeError(f"SGD: parameter {name} is a {type(p).__name__}, or the "
-                                     "result of an op; pass net.parameters()")
+        for name, p in named:
+            checks.learnable("SGD", Tensor, name, p, self.parameters)
             if not any(p is other for other in self.parameters.values()):  # shared: updated once
-                name = name or str(len(self.parameters))
-                if name in self.parameters:
-                    raise InputError("SGD: two parameters have the same name; pass a dict by names")
                 self.parameters[name] = p
-        if not self.parameters:
-            raise InputError("SGD: there are no parameters; pass net.parameters()")
+        checks.not_empty("SGD", self.parameters)
         self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
         self.rules = {name: dict(next((rule for pattern, rule in rules.items()
                                        if fnmatch.fnmatchcase(name, pattern)), {}))
@@ -74,9 +62,7 @@ class SGD:
                 v = self.velocities[name]
                 if v.device is not p.device:  # the network was moved
                     v.data, v.device = p.device.receive(v.data, v.device, "velocity"), p.device
-                if (v.shape, v.dtype) != (p.shape, p.dtype):
-                    raise InputError(f"SGD: {name} was {v.dtype} {v.shape} and is now {p.dtype} "
-                                     f"{p.shape}; drop the gradients, and make a new SGD")
+                checks.as_before("SGD", name, v, p)
                 with p.device:
                     self._update(p.device.xp, p.data, v.data, p.grad.data, lr, decay)
                 mark_changed(p)
@@ -104,7 +90,7 @@ class SGD:
 
     def state(self) -> dict[str, np.ndarray]:
         """The velocities by the parameters' names: what a checkpoint stores."""
-        return {name: np.asarray(v.numpy(), order="C") for name, v in self.velocities.items()}
+        return {name: v.numpy() for name, v in self.velocities.items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set all velocities; every name and shape must fit."""

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from . import backend
+from . import backend, checks
 from .backend import Array, Device
-from .errors import InputError, InputTypeError, UsageError
+from .errors import InputTypeError
 
 __all__ = ["Node", "Tensor", "load", "mark_changed", "no_grad", "randn", "record", "zeros"]
 
@@ -49,15 +49,10 @@ class Tensor:
                  requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
             raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
-        listed, array = not hasattr(array, "dtype"), np.asarray(array)
+        listed, array = not hasattr(array, "dtype"), np.asanyarray(array)
         if listed and array.dtype == np.float64:
             array = array.astype(np.float32)
-        if array.dtype.kind not in "fiub":
-            raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or "
-                                 "booleans")
-        if requires_grad and array.dtype.kind != "f":
-            raise InputTypeError(f"Tensor: {array.dtype} has no gradient; "
-                                 "use array.astype('float32')")
+        checks.array(array, requires_grad)
         self.device = backend.default() if device is None else backend.device(device)
         self.data = self.device.asarray(array)
         self._grad: Tensor | None = None
@@ -81,10 +76,7 @@ class Tensor:
 
     @grad.setter
     def grad(self, gradient: Tensor | None) -> None:
-        came, own = (f"{x.dtype} {x.shape} on {x.device}" if isinstance(x, Tensor) else type(x)
-                     for x in (gradient, self))
-        if gradient is not None and came != own:
-            raise InputTypeError(f"grad: {came} came; give None, or a Tensor of {own}")
+        checks.gradient(self, gradient)
         self._grad = gradient
 
     @property
@@ -113,46 +105,22 @@ class Tensor:
         return self.device.to_host(self.data)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad and not _thread.silent:
-            raise InputTypeError("NumPy would lose the gradient of this tensor; use minialex.ops "
-                                 "(concat to join), or x.numpy() or x.detach() for its values")
-        if self.device.kind != "cpu":
-            raise InputTypeError(f"Tensor on {self.device}: call x.numpy() to copy it to the host")
+        checks.handed_to_numpy(self, self.requires_grad and not _thread.silent)
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number; waits for the device."""
-        if self.size != 1:
-            raise InputError(f"Tensor: shape {self.shape} is not size 1, to be taken as a single "
-                             "number; reduce it first, or use x.numpy()")
         return self.numpy().item()
 
     def __float__(self) -> float:
         return float(self.item())
 
-    def __format__(self, spec: str) -> str:
-        return format(self.item() if spec else str(self), spec)
-
     def __bool__(self) -> bool:
         return bool(self.item())
 
-    def __getitem__(self, key: Any) -> Tensor:  # Python also asks it in `for`, `in` and `a, b = x`
-        raise InputTypeError("Tensor: no indexing, no loops; use ops.take_channels or ops.reshape, "
-                             "or x.numpy()[...] for values without a gradient")
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, (Tensor, np.ndarray, np.generic, int, float)):
-            raise InputTypeError("Tensor: == compares no tensors; use x.numpy() == y.numpy(), or "
-                                 "`x is y` to ask whether they are the same")
-        return NotImplemented
-
-    __hash__ = object.__hash__
-
     def __getstate__(self) -> dict[str, Any]:
         """What copy and pickle keep: the values on the host, and the device by its name."""
-        if self.node is not None:
-            raise UsageError("Tensor: the result of an op cannot be copied or pickled, because its "
-                             "tape would stay behind; use x.detach() or x.numpy()")
+        checks.copied(self)
         slots = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
         state = {name: getattr(self, name) for name in slots - {"__weakref__"}}
         return {**state, "data": self.numpy(), "device": self.device.name, "changed": 0}
@@ -173,17 +141,10 @@ class Tensor:
         gradient: d(final result)/d(self), of self's shape; may be left out for a single number.
         The tape is used up: the second call raises RuntimeError. Built in chapter 02.
         """
-        if not self.requires_grad:
-            raise UsageError("backward: nothing was recorded for this tensor; it was made under "
-                             "no_grad() or from tensors none of which has requires_grad=True")
-        if gradient is None and self.size != 1:
-            raise UsageError(f"backward: a tensor of shape {self.shape} is not a single number; "
-                             "reduce it first, say with ops.sum(x), or call x.backward(gradient)")
+        checks.backward(self, gradient)
         seed = np.ones(self.shape) if gradient is None else gradient
         seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
-        if seed.shape != self.shape or seed.dtype.kind not in "fiub":
-            raise InputError(f"backward: gradient is {seed.dtype} {seed.shape}; give real numbers "
-                             f"of shape {self.shape}, as the tensor")
+        checks.upstream(self, seed)
         gradient = self.device.asarray(seed, self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
@@ -207,19 +168,14 @@ class Node:
     device: Device  # where backward works
     made: int  # when, by the clock of the tape
 
-    def pull(self, gy: Array) -> Sequence[Array | None]:
+    def pull(self, gy: Array) -> Sequence[Array]:
         """The gradients of the inputs, from the gradient of the result; frees what they needed."""
-        backward, self.backward = self.backward, None
-        if backward is None:
-            raise UsageError(f"backward: the tape below this {self.name} has been used and freed "
-                             "by an earlier backward(); run the forward pass again")
+        backward, self.backward = checks.unused(self.name, self.backward), None
         with self.device:
             gradients = backward(gy)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)
-        if len(gradients) != len(self.parents):
-            raise UsageError(f"{self.name}: backward must return {len(self.parents)} gradients, "
-                             f"one for each input, but returned {len(gradients)}")
+        checks.gradients(self.name, gradients, self.parents)
         return gradients
 
 
@@ -237,16 +193,8 @@ def _walk_back(root: Node, gradient: Array) -> None:
         for index, (parent, g) in enumerate(zip(parents, gradients, strict=True)):
             if parent is None:
                 continue
-            if isinstance(parent, Tensor) and (parent.changed > node.made
-                                               or parent.device is not node.device):
-                raise UsageError(f"{node.name}: backward after input {index} was changed by an "
-                                 "optimizer, loaded or moved; run the forward pass again, or call "
-                                 "all backward() before step()")
-            if g is None or g.shape != parent.shape or g.dtype != parent.dtype:
-                got = "None" if g is None else f"{g.dtype} {g.shape}"
-                raise UsageError(f"{node.name}: backward returned {got} for input {index}, "
-                                 f"which is {parent.dtype} {parent.shape}")
             if isinstance(parent, Tensor):
+                checks.unchanged(node.name, index, parent, node.made, node.device)
                 others = [o for o in (gy, *gradients[:index]) if type(o) is type(g)]
                 shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
                 _add_to_leaf(parent, g, shared or 0 in g.strides)  # 0: one number for many entries
@@ -309,10 +257,12 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
     result = Tensor._of(value, device)
     parents = tuple([
         (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs])
-    wanted = tuple([parent is not None for parent in parents])
-    if True in wanted and not _thread.silent:
+    if parents.count(None) < len(parents) and not _thread.silent:
         result.requires_grad = True
-        pull = (lambda gy: backward(gy, wanted)) if needs else backward
+        pull = backward
+        if needs:
+            wanted = tuple([parent is not None for parent in parents])
+            pull = lambda gy: backward(gy, wanted)  # noqa: E731
         result.node = Node(name, pull, parents, result.shape, result.dtype,
                            backward_device or device, next(_clock))
     return result
@@ -321,12 +271,7 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
 def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
     """Set tensors to stored arrays. Names, shapes and types must fit; else nothing is changed."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
-    for name in sorted(tensors.keys() | arrays.keys()):
-        stored, here = (f"{d[name].dtype.name} {d[name].shape}" if name in d else "missing"
-                        for d in (arrays, tensors))
-        if stored != here:
-            raise InputError(f"{what}: {name} is {stored} among the stored arrays but {here} here; "
-                             "were they stored from another network?")
+    checks.stored(tensors, arrays, what)
     for name, tensor in tensors.items():
         tensor.data = tensor.device.asarray(arrays[name])
         mark_changed(tensor)

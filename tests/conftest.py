@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -30,6 +32,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as `nohup` and `&` leave it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # some tests press Ctrl-C
     config.stash[GRADIENT_ERRORS] = {}
     names = config.getoption("--device").split(",")
     if config.getoption("--standin") or ("gpu" in "".join(names) and not _gpu_answers()):
@@ -127,6 +131,29 @@ def gradient_error(request, pytestconfig):
         pytestconfig.stash[GRADIENT_ERRORS][request.node.callspec.id] = error
 
     return note
+
+
+class Finished(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def minialex(capsys):
+    """Call it like the command -> Finished."""
+    from minialex.tools import cli
+
+    def run(*arguments):
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:  # of the parser: help, and mistakes that it sees
+            code = stop.code
+        return Finished(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture

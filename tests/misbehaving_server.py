@@ -25,6 +25,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_error(CODES[kind])
         if kind == "silent":
             return self.server.stopped.wait()
+        if kind == "slow headers":
+            return self._drip(b"HTTP/1.1 200 OK\r\nX-Patience: " + bytes(10**6))
+        if kind == "always 100":
+            return self._drip(10**6 * b"HTTP/1.1 100 Continue\r\n\r\n", 25)
         if kind in ("redirect", "loop"):
             return self._start(302, Location=f"/{'good' if kind == 'redirect' else 'loop'}/{name}",
                                Content_Length=0)
@@ -46,12 +50,23 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == "cut chunks":
             self._start(200, Transfer_Encoding="chunked")
             self.wfile.write(b"%x\r\n%s\r\n" % (len(half), half))
+        elif kind == "slow":
+            self._start(200, Content_Length=len(content))
+            self._drip(content)
         else:
             self._start(200, Content_Length=len(content))
             self.wfile.write(half if kind in ("short", "stall") else content)
         if kind == "stall":
             self.server.stopped.wait()
         self.close_connection = True
+
+    def _drip(self, content, size=1):
+        """A little every now and then, until the client has had enough."""
+        with contextlib.suppress(OSError):
+            for start in range(0, len(content), size):
+                self.wfile.write(content[start : start + size])
+                if self.server.stopped.wait(0.02):
+                    return
 
     def _start(self, code, **headers):
         self.send_response(code)

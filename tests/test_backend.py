@@ -631,12 +631,12 @@ def test_convolution_has_the_same_bits_with_any_number_of_threads(set_threads, r
 
 @pytest.mark.parametrize("n", [0, -1, 1.5, "2", None, np.int64(0), np.float32(2), 2.0])
 def test_set_threads_takes_a_positive_whole_number(n, set_threads):
-    text = re.escape(f"set_threads: n is {n!r}; give a whole number of at least 1")
+    text = re.escape(f"set_threads: n is {n!r}; it must be a whole number, at least 1")
     with pytest.raises(ValueError, match=text):
         set_threads(n)
 
 
-@pytest.mark.parametrize("n", [3, np.int64(3), np.uint8(3), np.array(3)])
+@pytest.mark.parametrize("n", [3, np.int64(3), np.uint8(3)])
 def test_set_threads(set_threads, n):
     set_threads(n)
     assert backend.threads() == 3 and type(backend.threads()) is int

@@ -1,6 +1,10 @@
 """`minialex bench`: what it counts. What it times is not tested, but that it is there."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -9,6 +13,7 @@ from minialex import models
 from minialex.tools import cli
 
 pytestmark = pytest.mark.ch09
+ROOT = Path(__file__).resolve().parents[1]
 SMALL = ("bench", "--model", "alexnet-small", "--batch", "4", "--steps", "1")
 
 
@@ -33,6 +38,24 @@ def test_arithmetic_is_that_of_the_network(figures):
         ways = 1 if row.name == "conv1" else 2  # nobody asks for the gradient of the image
         assert found[row.name]["backward_gflop"] == pytest.approx(ways * expected)
     assert found["norm.1"]["gflop"] == 0
+
+
+def test_sizes_are_those_of_both_columns_as_the_times_are(figures):
+    net = models.AlexNet(("cpu:0", "cpu:0"), classes=10, image_size=28, channels=1, width=0.25)
+    found = {layer["name"]: tuple(layer["output"]) for layer in figures["layers"]}
+    for row in net.count():
+        assert found[row.name] == row.output
+
+
+def test_memory_is_that_of_the_step_and_of_nothing_else(tmp_path):
+    """LeNet-5 has 61,706 weights: a step with four images takes some MiB at most. In a process of
+    its own, because the peak is that of a process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "minialex", "bench", "--model", "lenet5", "--batch", "4", "--steps",
+         "1", "--devices", "cpu:0", "--json"], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    weights = 4 * 61_706 / 2**20
+    assert 3 * weights < json.loads(done.stdout)["peak_mib"]["cpu:0"] < 10
 
 
 def test_times_speeds_and_memory_are_positive(figures, devices):

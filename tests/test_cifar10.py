@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minialex.datasets import DataError, cifar10
-from minialex.datasets.cifar10 import CLASSES
+from minialex.datasets.sets.cifar10 import CLASSES
 
 pytestmark = pytest.mark.ch10
 
@@ -78,7 +78,7 @@ def test_bad_file_is_named(folder, split, name, content, parts):
 
 def test_missing_file(folder):
     (folder / FILES[4]).unlink()
-    with fails(folder / FILES[4], "no such file", "minialex data get cifar10"):
+    with fails(folder / FILES[4], "no such file", "get the set again"):
         cifar10("train", folder)
     assert len(cifar10("test", folder)[1]) == 6
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from minialex.datasets import DataError, fashion_mnist, mnist, write_idx
-from minialex.datasets.fashion_mnist import CLASSES
+from minialex.datasets.sets.fashion_mnist import CLASSES
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "fashion-mnist"
 FILES = [
@@ -103,18 +103,11 @@ def test_unknown_split():
         fashion_mnist("val")
 
 
-def test_missing_data_names_the_places_and_the_remedy(tmp_path, monkeypatch):
-    places = (tmp_path / "clone", tmp_path / "wheel")
-    # Not setattr: the module hides behind its function of the same name.
-    monkeypatch.setitem(fashion_mnist.__globals__, "_FOLDERS", places)
-    with pytest.raises(DataError, match=r"clone or .*wheel; need .*clone of the repository"):
-        fashion_mnist()
+def test_missing_folder_is_named_with_the_remedy(tmp_path):
     with pytest.raises(DataError, match=r"elsewhere: no such folder; .*pass folder="):
         fashion_mnist(folder=tmp_path / "elsewhere")
-    # An installed wheel has the second place only.
-    places[1].mkdir()
-    with pytest.raises(DataError, match=r"wheel.train-images-idx3-ubyte.gz: no such file"):
-        fashion_mnist()
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: no such file"):
+        fashion_mnist(folder=tmp_path)
 
 
 # The cut

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from minialex.datasets import DataError, prepared
-from minialex.datasets.imagenet import (
+from minialex.datasets.sets.imagenet import (
     class_names,
     imagenet_source,
     is_imagenet,
     validation_classes,
     wnids,
 )
-from minialex.datasets.source import content
+from minialex.datasets.sets.source import content
 from minialex.tools import cli
 
 pytestmark = pytest.mark.ch10

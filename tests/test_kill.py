@@ -35,8 +35,9 @@ import io, os, signal, sys, types
 sys.modules["minialex.tools.plots"] = types.ModuleType("plots")  # Matplotlib takes its time
 for name in ("curves", "filters", "predictions"):
     setattr(sys.modules["minialex.tools.plots"], name, lambda *_: None)
-from minialex.tools import cli, run
-from minialex.training import checkpoint
+from minialex import files
+from minialex.tools import cli
+from minialex.training import folder, run
 
 left = int(sys.argv[1])
 
@@ -73,7 +74,7 @@ def open_torn(path, mode="r", **options):
 
 for name in ("replace", "link", "unlink", "fsync"):
     setattr(os, name, fragile(name, getattr(os, name)))
-run.open = checkpoint.open = open_torn
+folder.open = files.open = open_torn
 run.SAVE_EVERY = -1
 code = cli.main(sys.argv[2:])
 print("events:", -left)
@@ -124,7 +125,8 @@ class Trial:
 
 
 def without_times(entry):
-    return {name: value for name, value in entry.items() if name not in ("seconds", "waited")}
+    return {name: value for name, value in entry.items()
+            if name not in ("seconds", "waited", "peak_memory")}
 
 
 def compare(found, expected):

@@ -468,7 +468,7 @@ def test_what_a_model_cannot_be(name, options, message):
     (models.LeNet5, ["classes", "seed", "device"])])
 def test_signature_of_a_model_is_what_the_user_passes(make, names):
     assert list(inspect.signature(make).parameters) == names
-    with pytest.raises(TypeError, match=rf"{make.__name__}: .*'wide'; it takes .*classes.*seed"):
+    with pytest.raises(TypeError, match=rf"{make.__name__}: .*'wide'; call .*classes.*seed"):
         make(wide=2)
 
 

@@ -3,27 +3,28 @@
 import csv
 import errno
 import hashlib
+import importlib
 import io
 import json
+import multiprocessing
 import os
+import shlex
 import signal
-import subprocess
-import sys
 import threading
 import zipfile
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from minialex.datasets import DataError, ImageSet, is_prepared, prepared, read_image
-from minialex.datasets import pack as pack_module
-from minialex.datasets.prepared import LISTS
-from minialex.datasets.source import File, Source, class_files, content, folder_source
+from minialex.datasets import DataError, is_prepared, prepared, read_image
+from minialex.datasets.sets.folder import class_files, folder_source
+from minialex.datasets.sets.source import File, Source, content
+from minialex.datasets.shards import write
+from minialex.datasets.shards.read import LISTS
 from minialex.errors import FileError
 from minialex.files import locked
 from minialex.tools import cli
@@ -59,15 +60,14 @@ def source(tmp_path):
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(pack_module, "IN_SHARD", 4)
+    monkeypatch.setattr(write, "IN_SHARD", 4)
 
 
 @pytest.fixture
-def prepare(capsys):
+def prepare(minialex):
     """Call it like `minialex data prepare`: exit code, standard output and error."""
     def run(*arguments):
-        code = cli.main(["data", "prepare", "--side", str(SIDE), *map(str, arguments)])
-        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+        return minialex("data", "prepare", "--side", SIDE, *arguments)
 
     return run
 
@@ -180,43 +180,31 @@ def test_prepared_set_is_read_as_images(whole, source):
 
 
 def test_images_come_in_the_order_that_was_asked_for(whole):
-    data = prepared(whole, "val")
-    assert data.labels.tolist() == [0, 1, 1]
-    images = data.read(np.arange(3))
-    np.testing.assert_array_equal(data.read(np.array([2, 0, 2])), images[[2, 0, 2]])
-    assert data.read(np.array([], np.int64)).shape == (0, SIDE, SIDE, 3)
-
-
-def test_several_threads_read_at_once(whole):
+    """Also if several threads ask at once."""
     data = prepared(whole)
     expected = data.read(np.arange(13))
-    orders = [np.random.default_rng(seed).permutation(13) for seed in range(40)]
+    assert data.read(np.array([], np.int64)).shape == (0, SIDE, SIDE, 3)
+    orders = [np.random.default_rng(seed).integers(0, 13, 13) for seed in range(40)]
     with ThreadPoolExecutor(8) as pool:
         for order, images in zip(orders, pool.map(data.read, orders), strict=True):
             np.testing.assert_array_equal(images, expected[order])
 
 
 def test_statistics_are_those_of_the_training_images(whole):
+    """And they are there to look at."""
     data = prepared(whole)
     pixels = data.read(np.arange(13)).astype(np.float64)
-    measured = data.statistics
+    measured, told = data.statistics, json.loads((whole / "statistics.json").read_text())
     assert measured.mean.dtype == np.float32 and measured.mean.shape == (SIDE, SIDE, 3)
     np.testing.assert_array_equal(measured.mean, pixels.mean(axis=0).astype(np.float32))
     covariance = np.cov(pixels.reshape(-1, 3).T, bias=True)
     np.testing.assert_allclose(measured.covariance, covariance, rtol=1e-12)
-    plain = ImageSet("plain", data.labels, data.classes, data.shape, data.read).measure()
-    np.testing.assert_allclose(measured.covariance, plain.covariance, rtol=1e-3)
     for split in ("val", "test"):
         assert prepared(whole, split).statistics.mean.tobytes() == measured.mean.tobytes()
-
-
-def test_statistics_are_there_to_look_at(whole):
-    measured = prepared(whole).statistics
-    about = json.loads((whole / "statistics.json").read_text())
-    assert about["images"] == 13
-    np.testing.assert_allclose(about["mean colour"], measured.mean.mean(axis=(0, 1)), rtol=1e-6)
-    np.testing.assert_array_equal(about["deviations"], measured.deviations)
-    np.testing.assert_array_equal(about["directions"], measured.directions)
+    assert told["images"] == 13
+    np.testing.assert_allclose(told["mean colour"], pixels.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_array_equal(told["deviations"], measured.deviations)
+    np.testing.assert_array_equal(told["directions"], measured.directions)
     with Image.open(whole / "mean.png") as image:
         np.testing.assert_allclose(np.asarray(image), measured.mean, atol=0.5001)
 
@@ -236,7 +224,7 @@ def test_wnids_of_imagenet_get_their_names(tmp_path, prepare):
 
 @pytest.mark.parametrize(("ask", "message"), [
     (lambda whole: prepared(whole / "nowhere"), "nowhere: is no prepared set, or not finished; "),
-    (lambda whole: prepared(whole.parent), "is no prepared set, or not finished; run minialex "),
+    (lambda whole: prepared(whole.parent), "is no prepared set, or not finished; prepare "),
     (lambda whole: prepared(whole, "validation"), "has no images for 'validation'; "),
 ], ids=["nothing", "folder", "split"])
 def test_what_is_not_there_cannot_be_read(whole, ask, message):
@@ -247,18 +235,53 @@ def test_what_is_not_there_cannot_be_read(whole, ask, message):
 @pytest.mark.parametrize(("name", "content"), [
     ("manifest.csv", b"split,shard\ntrain,train-00000\n"), ("manifest.csv", b"\xff\xfe\x00"),
     ("classes.csv", b"what,ever\n1,2\n"), ("mean.npy", b"broken"), ("mean.npy", b""),
-    ("statistics.json", b"{}"), ("statistics.json", b'{"covariance": [1, 2]}')])
+    ("statistics.json", b"{}"), ("statistics.json", b'{"covariance": [1, 2]}'),
+    ("statistics.json", b"[" * 100_000), ("statistics.json", b'{"covariance": {"a": NaN}}'),
+    ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,999999999999,00,0\n"),
+    ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,9,00,2\n"),
+    ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,1e99,9,00,0\n"),
+    ("mean.npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': "
+                 b"(99999, 99999, 99), }" + b" " * 49 + b"\n")])
 def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, name, content):
     before = tree(whole)
     (whole / name).write_bytes(content)
-    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); delete it and run minialex "
-                                        r"data prepare with the same folders again") as caught:
+    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); delete it and prepare the "
+                                        r"same source into this folder again") as caught:
         prepared(whole)
     assert "\n" not in str(caught.value)
     (whole / name).unlink()
     assert not is_prepared(whole)
     assert prepare(source, "--out", whole).code == 0
     assert tree(whole) == before
+
+
+@pytest.mark.parametrize("text", [
+    b"[" * 100_000, b"{", b"[]", b"\xff", b'{"side": "16"}', b'{"side": {}}', b'{"side": 0}',
+    b'{"side": 1000000000}', b'{"side": true}'], ids=lambda text: text[:14].decode("latin-1"))
+def test_damaged_facts_are_named(whole, text):
+    (whole / "prepared.json").write_bytes(text)
+    with pytest.raises(DataError, match=r"\A\S*prepared\.json: damaged \([^\n]*\); delete the "
+                                        r"folder and prepare the pictures again\Z"):
+        prepared(whole)
+
+
+def test_jpeg_of_another_size_is_refused_before_it_is_decoded(whole, monkeypatch):
+    """With the right checksum: a hundred such in a batch would fill the memory."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (4000, 4000)).save(buffer, "JPEG")
+    rows = table(whole / "manifest.csv")
+    (whole / "bomb.zip").write_bytes(buffer.getvalue())
+    rows[0] |= {"shard": "bomb", "offset": "0", "bytes": str(len(buffer.getvalue())),
+                "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    with open(whole / "manifest.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    load = Mock()
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
+    with pytest.raises(DataError, match=r"/bomb\.zip: the image at byte 0 is damaged"):
+        prepared(whole).read(np.array([0]))
+    assert not load.called
 
 
 def cut(path):
@@ -281,8 +304,8 @@ def test_damaged_shard_is_named_and_can_be_made_again(whole, source, prepare, da
     damage(whole / "train-00000.zip")
     data = prepared(whole)
     assert data.read(np.arange(4, 13)).shape == (9, SIDE, SIDE, 3), "the others can be read"
-    with pytest.raises(DataError, match=r"\A\S*train-00000\.zip: .*(damaged|No such file).* run "
-                                        "minialex data prepare with the same folders") as caught:
+    with pytest.raises(DataError, match=r"\A\S*train-00000\.zip: .*(damaged|No such file).* "
+                                        "prepare the same source into this folder again") as caught:
         data.read(np.arange(13))
     assert "\n" not in str(caught.value)
     (whole / "train-00000.zip").unlink(missing_ok=True)
@@ -307,38 +330,36 @@ def test_same_bytes_with_any_number_of_threads(source, whole, prepare, tmp_path,
     assert tree(tmp_path / "again") == tree(whole)
 
 
-KILLED = """
-import os, signal, sys
-from minialex.datasets import pack
-from minialex.tools import cli
+def killed(place, name, countdown, arguments):
+    """`minialex data prepare`, until `name` has been called so often."""
+    place = importlib.import_module(place)
+    function = getattr(place, name)
 
-def deadly(function, countdown):
-    def counted(*arguments):
+    def deadly(*given):
         nonlocal countdown
         countdown -= 1
         if countdown < 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return function(*arguments)
-    return counted
+        return function(*given)
 
-pack.IN_SHARD = 4
-name, countdown, *arguments = sys.argv[1:]
-place = os if name == "fsync" else pack
-setattr(place, name, deadly(getattr(place, name), int(countdown)))
-cli.main(["data", "prepare", *arguments])
-"""
+    write.IN_SHARD = 4
+    setattr(place, name, deadly)
+    cli.main(["data", "prepare", *arguments])
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no system that kills")
-@pytest.mark.parametrize(("name", "after", "left"), [
-    ("fsync", 0, 0), ("as_jpeg", 2, 0), ("_store", 9, 1), ("_store", 10, 2), ("_inspect", 2, 6),
-    ("_write", 5, 6)])
-def test_killed_run_goes_on_and_ends_with_the_same_bytes(source, whole, prepare, tmp_path, name,
-                                                         after, left):
+@pytest.mark.parametrize(("place", "name", "after", "left"), [
+    ("os", "fsync", 0, 0), (write.__name__, "as_jpeg", 2, 0), ("os", "fsync", 2, 1),
+    ("os", "fsync", 7, 6), ("os", "replace", 6, 5), ("os", "replace", 9, 6)])
+def test_killed_run_goes_on_and_ends_with_the_same_bytes(source, whole, prepare, tmp_path, place,
+                                                         name, after, left):
     out = tmp_path / "killed"
-    done = subprocess.run([sys.executable, "-c", KILLED, name, str(after), str(source), "--out",
-                           str(out), "--side", str(SIDE), "--threads", "1"], capture_output=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    options = [str(source), "--out", str(out), "--side", str(SIDE), "--threads", "1"]
+    process = multiprocessing.get_context("spawn").Process(
+        target=killed, args=(place, name, after, options))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not is_prepared(out)
     assert len(list(out.glob("*.zip"))) == left, "whole shards only"
     assert all(zipfile.ZipFile(path).testzip() is None for path in out.glob("*.zip"))
@@ -366,23 +387,23 @@ def test_only_one_process_writes_into_a_folder(source, whole, prepare, tmp_path)
 
 def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp_path, monkeypatch):
     """Two at once would write to the same temporary names."""
-    out, write, seen = tmp_path / "out", pack_module._replacing, []
+    out, replacing, seen = tmp_path / "out", write.replacing, []
 
     def guarded(path):
         with pytest.raises(FileError, match="another minialex is at work"), \
                 locked(out / ".lock", ""):
             pass
         seen.append(path.name)
-        return write(path)
+        return replacing(path)
 
-    monkeypatch.setattr(pack_module, "_replacing", guarded)
+    monkeypatch.setattr(write, "replacing", guarded)
     assert prepare(source, "--out", out).code == 0
     assert sorted(seen) == sorted(tree(out))
 
 
 @pytest.mark.parametrize(("change", "options", "message"), [
-    (None, ["--quality", 90], "was begun with --quality 95, and now 90 came; keep to it, or "),
-    (None, ["--side", 8], "was begun with --side 16, and now 8 came; keep to it, or "),
+    (None, ["--quality", 90], "was begun with quality 95, and now 90 came; keep to it, or "),
+    (None, ["--side", 8], "was begun with side 16, and now 8 came; keep to it, or "),
     (lambda source: fill(source / "train" / "cat", 9), [], "was begun with other pictures, or"),
     (lambda source: (source / "train/cat/00.jpg").unlink(), [], "was begun with other pictures"),
     (lambda source: (source / "train/cat/00.jpg").write_bytes(b""), [], "the pictures have chang"),
@@ -397,15 +418,18 @@ def test_another_source_or_setting_is_refused(source, whole, prepare, change, op
     assert tree(whole) == before
 
 
-def test_folder_that_holds_something_else_is_refused(source, prepare, tmp_path):
+@pytest.mark.parametrize(("what", "out", "message"), [
+    ("pets", "letters", "is not empty, and no prepared set; choose another folder"),
+    ("pets", "letters/to whom.txt/out", "cannot be written (Not a directory); choose another fol"),
+    ("pets", "pets", "lies in the source itself; choose a folder"),
+    ("pets", "pets/train/out", "lies in the source itself; choose a folder"),
+    ("whole", "twice", "is a prepared set already")])
+def test_places_that_are_refused(source, whole, prepare, tmp_path, what, out, message):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to whom.txt").write_text("Dear")
-    assert mistake(prepare(source, "--out", tmp_path / "letters"), "is not empty, and no prepared")
-    assert len(list((tmp_path / "letters").iterdir())) == 1
-
-
-def test_prepared_set_is_no_source(whole, prepare):
-    assert mistake(prepare(whole, "--out", whole.parent / "twice"), "is a prepared set already")
+    before = sorted(tmp_path.rglob("*"))
+    assert mistake(prepare(tmp_path / what, "--out", tmp_path / out), message)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 # What is left out
@@ -420,12 +444,12 @@ def broken(source):
     noise = np.random.default_rng(0).integers(0, 256, (50, 50, 3)).astype(np.uint8)
     Image.fromarray(noise).save(cat / "cut.jpg")
     (cat / "cut.jpg").write_bytes((cat / "cut.jpg").read_bytes()[:2000])
-    (cat / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (cat / "notes.db").write_bytes(b"\xd0\xcf\x11\xe0")
     (cat / "gone.jpg").symlink_to(source / "nowhere.jpg")
     (cat / "round.jpg").symlink_to(cat / "round.jpg")
     os.mkfifo(cat / "pipe.jpg")
     unknown = "no picture, or of an unknown format"
-    return {"empty.jpg": "empty file", "text.jpg": unknown, "Thumbs.db": unknown,
+    return {"empty.jpg": "empty file", "text.jpg": unknown, "notes.db": unknown,
             "cut.jpg": "image file is truncated (", "gone.jpg": "no file, or a link to nothing",
             "pipe.jpg": "no file, or a link to nothing",
             "round.jpg": "no file, or a link to nothing"}
@@ -453,7 +477,7 @@ def test_what_is_no_picture_is_left_out_and_listed(source, broken, prepare, tmp_
 def test_strict_stops_at_the_first(source, broken, prepare, tmp_path, threads):
     out = tmp_path / "out"
     stopped = prepare(source, "--out", out, "--strict", "--threads", threads)
-    assert mistake(stopped, "train/cat/", "; repair or remove it, or leave out --strict")
+    assert mistake(stopped, "train/cat/", "; repair or remove it, or let it be left out")
     assert not is_prepared(out) and not list(out.glob("*.part"))
     prepare(source, "--out", tmp_path / "loose")
     first = table(tmp_path / "loose" / "skipped.csv")[0]
@@ -462,17 +486,18 @@ def test_strict_stops_at_the_first(source, broken, prepare, tmp_path, threads):
     assert tree(out) == tree(tmp_path / "loose")
 
 
-def test_strict_sees_what_an_earlier_run_left_out(source, broken, prepare, tmp_path):
+def test_strict_looks_into_a_finished_set(source, whole, broken, prepare, tmp_path):
+    """Also where its lists are still to be written."""
     out = tmp_path / "out"
     prepare(source, "--out", out)
     before = tree(out)
-    assert mistake(prepare(source, "--out", out, "--strict"), "or leave out --strict")
-    assert tree(out) == before
-    (out / "manifest.csv").unlink()
-    assert mistake(prepare(source, "--out", out, "--strict"), "or leave out --strict")
-
-
-def test_strict_has_nothing_against_a_finished_set_that_is_whole(source, whole, prepare):
+    for _ in range(2):
+        assert mistake(prepare(source, "--out", out, "--strict"), "or let it be left out")
+        assert tree(out) == before
+        (out / "manifest.csv").unlink(missing_ok=True)
+        before.pop("manifest.csv", None)
+    for name in broken:
+        (source / "train" / "cat" / name).unlink()
     before = tree(whole)
     assert prepare(source, "--out", whole, "--strict").code == 0
     assert tree(whole) == before
@@ -480,16 +505,16 @@ def test_strict_has_nothing_against_a_finished_set_that_is_whole(source, whole, 
 
 def test_classes_without_a_training_image_are_named(source, prepare, tmp_path):
     """Of an empty folder it is said at once; of one whose files are no pictures, in the end."""
-    (source / "train" / "__MACOSX").mkdir()
+    (source / "train" / "yak").mkdir()
     (source / "train" / "bat").mkdir()
     (source / "train" / "bat" / "a.jpg").write_text("no picture")
     fill(source / "test" / "bat", 1)
     done = prepare(source)
     assert done.code == 0
-    assert "          no training files in __MACOSX: remove these folders, or each " in done.out
-    assert "          classes without a training image: __MACOSX, bat\n" in done.out
+    assert "          no training files in yak: remove these folders, or each " in done.out
+    assert "          classes without a training image: bat, yak\n" in done.out
     done = prepare(source / "train", "--out", tmp_path / "plain")
-    assert "no training files in __MACOSX: remove these folders" in done.out
+    assert "no training files in yak: remove these folders" in done.out
 
 
 def test_files_beside_the_classes_are_counted(source, prepare, tmp_path):
@@ -514,10 +539,7 @@ def test_nothing_to_learn_from(tmp_path, prepare):
 def test_pillow_does_not_speak(source, prepare, monkeypatch):
     """Of a picture of 90 million pixels Pillow warns, and in these tests a warning is an error."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24 * 20 - 1)
-    done = prepare(source)
-    assert done.code == 0 and "skipped" not in done.out and done.err == ""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 24 * 20 // 2 - 1)
-    assert mistake(prepare(source, "--out", f"{source}-none"), "more than 478 pixels")
+    assert mistake(prepare(source), "more than 67,108,864 pixels")
 
 
 def test_source_that_disappears_is_no_reason_to_leave_pictures_out(source, prepare, monkeypatch):
@@ -525,15 +547,15 @@ def test_source_that_disappears_is_no_reason_to_leave_pictures_out(source, prepa
         (source / "train/cat/00.jpg").unlink(missing_ok=True)
         return content(file)
 
-    monkeypatch.setattr(pack_module, "content", gone)
+    monkeypatch.setattr(write, "content", gone)
     assert mistake(prepare(source), "train/cat/00.jpg: cannot be read (No such file or directory); "
-                   "see to it, and run the same command again")
+                   "check the disk and its permissions, then run the same command aga")
 
 
 def test_file_that_becomes_shorter(source):
     (file, *_) = class_files(source / "train", ["cat"])
     Path(file.path).write_bytes(b"short")
-    with pytest.raises(DataError, match=r"train/cat/00\.jpg: has become shorter; let nothing "):
+    with pytest.raises(DataError, match=r"train/cat/00\.jpg: has become shorter while it was r"):
         content(file)
 
 
@@ -557,7 +579,9 @@ def test_names_that_would_become_equal(tmp_path, prepare):
 
 
 def test_many_equal_names_are_told_apart_without_trying_all_numbers():
-    """As if every picture lay in a folder of its own, and they were all called a.jpg."""
+    """As if every picture lay in a folder of its own, and they were all called a.jpg. Trying all
+    numbers would take a minute for the last ones.
+    """
     stems = [str(stem) for stem in np.random.default_rng(0).choice(["a", "A", "a-2", "b?"], 400)]
     expected, taken = [], set()
     for stem in stems:
@@ -566,17 +590,11 @@ def test_many_equal_names_are_told_apart_without_trying_all_numbers():
         expected.append(next(name for name in tries if name.casefold() not in taken))
         taken.add(expected[-1].casefold())
     files = [File(f"val/cat/{number}/{stem}.jpg", 0, "", 0, 1)
-             for number, stem in enumerate(stems)]
-    calls = Counter()
-    sys.setprofile(lambda frame, event, called: calls.update(
-        [called.__name__] if event == "c_call" else []))
-    try:
-        shards = pack_module.plan(Source(["cat"], {"val": files}, []))
-    finally:
-        sys.setprofile(None)
-    found = [name for shard in shards for name in shard.members]
-    assert found == [f"{name}.jpg" for name in expected]
-    assert 400 < calls["casefold"] < 10 * 400
+             for number, stem in enumerate([*stems, *("c" for _ in range(20_000))])]
+    found = [name for shard in write.plan(Source(["cat"], {"val": files}, []))
+             for name in shard.members]
+    assert found[:400] == [f"{name}.jpg" for name in expected]
+    assert found[-1] == "cat/c-20000.jpg" and len(set(found)) == len(found)
 
 
 ODD = ["two words.jpg", "Ünïcödé.JPG", "quote\"s.jpg", "new\nline.jpg", "back\\slash.jpg",
@@ -620,17 +638,50 @@ def test_links_are_followed(source, prepare, tmp_path):
 
 def test_default_folder_and_report(source, prepare):
     done = prepare(source)
-    assert done.out.splitlines()[:-2] == [
+    assert done.out.splitlines()[:6] == [
         f"source    {source}", "          13 train, 3 val, 2 test files in 2 classes",
         f"into      {source}-prepared", "train     13 images in 4 shards",
         "val       3 images in 1 shard", "test      2 images in 1 shard"]
-    assert "packed 18 files in" in done.out.splitlines()[-2] and done.err == ""
-    assert done.out.endswith(f"next      minialex train --model alexnet --data {source}-prepared\n")
+    assert "packed 18 files in" in done.out.splitlines()[6] and done.err == ""
+
+
+@pytest.mark.parametrize(("side", "model"), [
+    (32, "alexnet-small"), (28, "alexnet-small"), (56, "alexnet-small"), (224, "alexnet"),
+    (226, "alexnet"), (256, "alexnet"), (100, None), (16, None)])
+def test_proposed_training_works_or_it_says_what_is_missing(tmp_path, minialex, side, model):
+    fill(tmp_path / "my pets" / "train" / "cat", 3)
+    fill(tmp_path / "my pets" / "train" / "ant", 3, 100)
+    fill(tmp_path / "my pets" / "val" / "ant", 2, 200)
+    out = minialex("data", "prepare", tmp_path / "my pets", "--side", side).out
+    if model is None:
+        assert "with --side 256 or --side 32" in out and " train --" not in out
+        return
+    words = shlex.split(out.splitlines()[-1])
+    words = words[words.index("train"):]
+    assert words[:3] == ["train", "--model", model]
+    done = minialex(*words, "--steps", 1, "--batch", 2, "--width", 0.05, "--out", tmp_path / "run")
+    assert done.code == 0, done.err
+
+
+def test_proposal_where_there_is_nothing_to_test_with(tmp_path, minialex):
+    fill(tmp_path / "pets" / "train" / "cat", 9)
+
+    def proposed(source, *options):
+        return minialex("data", "prepare", source, "--side", 32, "--out",
+                        tmp_path / "-".join(["out", source.name, *options]), *options).out
+
+    out = proposed(tmp_path / "pets" / "train")
+    assert "with --split 80,10,10" in out and " train --" not in out
+    out = proposed(tmp_path / "pets")
+    assert f"with some of them in {tmp_path / 'pets' / 'val'}/CLASS/" in out
+    assert " train --" not in out
+    out = proposed(tmp_path / "pets" / "train", "--split", "80,10,10")
+    assert " train --model alexnet-small --data" in out
 
 
 def test_folder_without_train_is_all_for_training(source, prepare, tmp_path):
     done = prepare(source / "train", "--out", tmp_path / "out")
-    assert "to set some aside, give --split 80,10,10" in done.out
+    assert "with --split 80,10,10" in done.out
     assert len(prepared(tmp_path / "out")) == 13
     with pytest.raises(DataError, match="has no images for 'val'"):
         prepared(tmp_path / "out", "val")
@@ -649,29 +700,15 @@ def test_split_takes_its_share_of_each_class(tmp_path, prepare):
     assert len(cats) == 6 and max(cats) - min(cats) > 5, "drawn, not cut off"
     again = folder_source(tmp_path / "pets", (60, 30, 10)).splits
     assert again == folder_source(tmp_path / "pets", (60, 30, 10)).splits
-    assert mistake(prepare(tmp_path / "pets", "--split", "60,20,20"), "or with another --split")
-
-
-def test_split_may_leave_one_out(tmp_path, prepare):
-    fill(tmp_path / "pets" / "cat", 10)
-    assert prepare(tmp_path / "pets", "--split", "80,0,20").code == 0
-    assert len(prepared(tmp_path / "pets-prepared")) == 8
-    assert len(prepared(tmp_path / "pets-prepared", "test")) == 2
+    assert mistake(prepare(tmp_path / "pets", "--split", "60,20,20"), "or divided in other shares")
+    assert prepare(tmp_path / "pets", "--split", "80,0,20", "--out", tmp_path / "out").code == 0
+    assert (len(prepared(tmp_path / "out")), len(prepared(tmp_path / "out", "test"))) == (24, 6)
 
 
 @pytest.mark.parametrize("text", ["80,20", "80,10,20", "0,50,50", "a,b,c", "90,20,-10", ""])
-def test_split_that_is_none(source, prepare, capsys, text):
-    with pytest.raises(SystemExit):
-        prepare(source, f"--split={text}")
-    assert "give train, val and test in per cent, as in 80,10,10" in capsys.readouterr().err
-
-
-def test_folder_without_classes_is_named_and_left_out(source, prepare):
-    (source / "test" / "cat").rename(source / "elsewhere")
-    picture(0).save(source / "test" / "1.jpg")
-    done = prepare(source)
-    assert done.code == 0
-    assert "test is left out; need train, val or test, with folders of classes" in done.out
+def test_split_that_is_none(source, prepare, text):
+    assert mistake(prepare(source, f"--split={text}"),
+                   f"--split {text}: give train, val and test in per cent, as in 80,10,10")
 
 
 @pytest.mark.parametrize("name", ["val", "validation", "valid"])
@@ -684,11 +721,13 @@ def test_each_name_of_the_validation_folder_is_known(source, prepare, name):
 
 def test_folders_that_are_not_used_are_named(source, prepare):
     (source / "val").mkdir()  # without classes: the full one counts
+    (source / "test" / "cat").rename(source / "elsewhere")
+    picture(0).save(source / "test" / "1.jpg")
     fill(source / "valid2" / "cat", 1)
     fill(source / ".cache" / "cat", 1)
     done = prepare(source)
-    assert done.code == 0 and done.out.count("is left out; need train, val or test") == 2
-    for name in "val", "valid2":
+    assert done.code == 0 and done.out.count("is left out; need train, val or test") == 4
+    for name in "elsewhere", "test", "val", "valid2":
         assert f"          {name} is left out; need train, val or test, with fol" in done.out
     assert len(prepared(f"{source}-prepared", "val")) == 3
 
@@ -706,7 +745,7 @@ def test_split_of_another_spelling_does_not_become_a_class(source, prepare, name
      "validation: has the class yak, for which there is no folder in "),
     (lambda source: (source / "train").rename(source / "learn"), [],
      "there is a folder test, but no folder train; "),
-    (lambda source: None, ["--split", "80,10,10"], "has a folder train already; leave --split out"),
+    (lambda source: None, ["--split", "80,10,10"], "has a folder train already; leave it out"),
     (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; need one"),
     (lambda source: [path.unlink() for path in (source / "train").glob("*/*")], [],
      "train: no pictures; they must lie in "),
@@ -763,22 +802,11 @@ def test_folder_that_may_not_be_read(source, prepare, monkeypatch, part):
 
     for place, name in ((os, "scandir"), (os, "listdir"), (Path, "iterdir")):
         monkeypatch.setattr(place, name, guarded(getattr(place, name)))
-    assert mistake(prepare(source), f"{source / part}: cannot be read (Permission denied); see to")
-
-
-def test_folder_inside_the_source(source, prepare):
-    for out in (source, source / "train" / "out"):
-        assert mistake(prepare(source, "--out", out), "lies in the source itself; choose a folder")
-
-
-def test_folder_that_cannot_be_made(source, prepare, tmp_path):
-    (tmp_path / "file").write_text("")
-    assert mistake(prepare(source, "--out", tmp_path / "file" / "out"),
-                   "cannot be written (Not a directory); choose another --out")
+    assert mistake(prepare(source), f"{source / part}: cannot be read (Permission denied); check")
 
 
 def test_ctrl_c_keeps_what_is_finished(source, whole, prepare, monkeypatch, tmp_path):
-    calls, store = iter(range(99)), pack_module._store
+    calls, store = iter(range(99)), write._store
 
     def interrupted(*arguments):
         if next(calls) == 7:
@@ -786,18 +814,13 @@ def test_ctrl_c_keeps_what_is_finished(source, whole, prepare, monkeypatch, tmp_
         store(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(pack_module, "_store", interrupted)
+        patched.setattr(write, "_store", interrupted)
         stopped = prepare(source, "--out", tmp_path / "out")
     assert stopped.code == 130 and "the same command goes on from there" in stopped.err
     assert sorted(tree(tmp_path / "out")) == ["prepared.json", "train-00000.zip"]
     assert not [t for t in threading.enumerate() if t.name.startswith("minialex-prepare")]
     assert prepare(source, "--out", tmp_path / "out").code == 0
     assert tree(tmp_path / "out") == tree(whole)
-
-
-def test_damaged_prepared_json(source, whole, prepare):
-    (whole / "prepared.json").write_text("{")
-    assert mistake(prepare(source, "--out", whole), "prepared.json: damaged (", "delete the folder")
 
 
 @pytest.mark.slow

@@ -2,16 +2,19 @@
 
 import io
 import struct
+import threading
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from minialex.datasets import DataError, read_image
-from minialex.datasets.picture import PictureError, as_jpeg, to_square
+from minialex.datasets.formats.picture import PictureError, as_jpeg, to_square
 
 pytestmark = pytest.mark.ch10
 
@@ -308,7 +311,7 @@ BROKEN = {
     "folder.jpg": (lambda path: path.mkdir(), "Is a directory"),
     "missing.jpg": (lambda path: None, "No such file or directory"),
     "signature.png": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "no picture, or of an"),
-    "bomb.png": (bomb, r"more than 178,956,970 pixels"),
+    "bomb.png": (bomb, r"more than 67,108,864 pixels"),
     "real numbers.tiff": (lambda path: Image.fromarray(ramp() / np.float32(255)).save(path),
                           "pixels are floating-point numbers"),
     "large numbers.tiff": (lambda path: Image.fromarray(ramp().astype(np.int32) * 2000).save(path),
@@ -349,3 +352,60 @@ def test_pictures_with_random_damage_are_read_or_refused(tmp_path, rng):
                 except DataError as error:
                     refused += str(error).startswith(f"{path}: not a readable picture")
     assert refused > 120
+
+
+# Limits
+
+
+def encoded(size, kind="WEBP", **options):
+    file = io.BytesIO()
+    Image.new("L", size).save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_picture_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
+    """Few bytes can hold any number of equal pixels; and Pillow's own limit is no concern of us."""
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", None)
+    data = encoded((8200, 8200), lossless=True)
+    assert len(data) < 10_000
+    for limit in Image.MAX_IMAGE_PIXELS, 10**6, 8200 * 8200 - 1:  # above: all, an error, a warning
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        filters = list(warnings.filters)
+        with pytest.raises(PictureError, match=r"\Amore than 67,108,864 pixels\Z"):
+            to_square(data, 8)
+        assert list(warnings.filters) == filters
+
+
+def test_file_of_too_many_bytes_is_not_read(tmp_path, monkeypatch):
+    with open(tmp_path / "a.jpg", "wb") as file:
+        file.truncate(5 * 2**30)  # a hole: it takes no room on the disk
+    monkeypatch.setattr("minialex.datasets.formats.picture.to_square", None)
+    with pytest.raises(DataError, match=r"/a\.jpg: not a readable picture \(more than 268,435,4"):
+        read_image(tmp_path / "a.jpg")
+
+
+def test_memory_that_does_not_suffice_is_the_fault_of_one_picture(monkeypatch):
+    monkeypatch.setattr("PIL.ImageOps.fit", Mock(side_effect=MemoryError))
+    with pytest.raises(PictureError, match="not enough memory for it"):
+        to_square(encoded((9, 9)), 8)
+
+
+@pytest.mark.parametrize(("kind", "at_once"), [("PNG", 1), ("JPEG", 3)])
+def test_large_pictures_are_decoded_one_at_a_time(monkeypatch, kind, at_once):
+    """But JPEGs, of which the decoder keeps but little, by all threads: they meet, or are alone."""
+    monkeypatch.setattr("minialex.datasets.formats.picture.LARGE", 80)
+    data, inside, most = encoded((9, 9), kind), [], []
+    meeting = threading.Barrier(at_once, timeout=20)
+
+    def fit(picture, size, method, fit=ImageOps.fit):
+        inside.append(picture)
+        meeting.wait()
+        most.append(len(inside))
+        meeting.wait()
+        inside.pop()
+        return fit(picture, size, method)
+
+    monkeypatch.setattr("PIL.ImageOps.fit", fit)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: to_square(data, 8), range(3)))
+    assert most == 3 * [at_once]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minialex import Tensor, op, ops
-from minialex.tools.cli import _parser
+from minialex.tools.cli import make_parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -42,7 +42,7 @@ def test_make_targets_exist(target):
 @pytest.mark.parametrize("line", re.findall(
     r"(?:`|^    \S*)minialex ([^`\n]+)", README, re.MULTILINE))
 def test_command_lines_are_understood(line):
-    _parser().parse_args(line.split())
+    make_parser().parse_args(line.split())
 
 
 def test_files_that_are_named_exist():

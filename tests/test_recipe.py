@@ -3,12 +3,12 @@
 import itertools
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
-from minialex import Tensor, optim
+from minialex import Tensor, datasets, optim
 from minialex.training import (
     Recipe,
     change,
@@ -18,6 +18,7 @@ from minialex.training import (
     step_falls,
     suggest,
 )
+from minialex.training.recipe import lengthen
 
 pytestmark = pytest.mark.ch11
 
@@ -118,16 +119,55 @@ def test_what_is_not_of_2012_says_so(model, images, name):
 
 def test_digits_are_not_mirrored():
     plain, sources = suggest("lenet5", 60_000)
-    digits, reasons = suggest("lenet5", 60_000, data="mnist")
+    digits, reasons = suggest("lenet5", 60_000, mirror=False)
     assert (plain.mirror, digits.mirror) == (0.5, 0)
     assert asdict(digits) == {**asdict(plain), "mirror": 0}
     assert reasons["mirror"] != sources["mirror"]
-    assert suggest("lenet5", 60_000, data="fashion-mnist")[0] == plain
+    assert not datasets.SETS["mnist"].mirrored and datasets.SETS["fashion-mnist"].mirrored
 
 
 def test_unknown_recipe():
     with pytest.raises(ValueError, match="suggest: no recipe 'mine'; use 'paper' or 'run145'"):
         suggest("alexnet", MANY, "mine")
+    with pytest.raises(ValueError, match="there is no model 'vgg'; use one of "):
+        suggest("vgg", MANY)
+
+
+# What a setting may be
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("epochs", 0), ("epochs", 2.0), ("epochs", True), ("epochs", "9"), ("epochs", None),
+    ("batch", 0), ("batch", -1), ("lr", 0), ("lr", -1), ("lr", float("nan")), ("lr", float("inf")),
+    ("lr", "fast"), ("falls", (0,)), ("falls", (5, 3)), ("falls", (5, 5)), ("falls", 5),
+    ("falls", ("5",)), ("falls", {}), ("patience", -1), ("patience", 0.5), ("momentum", 1),
+    ("momentum", -0.1), ("weight_decay", -1e-9), ("bias_lr", -1), ("bias_falls", -1),
+    ("mirror", 1.01), ("mirror", -0.01), ("noise", "zzz"), ("noise", None), ("noise_until", 0),
+    ("conv1_until", "never"), ("init", "zeros"), ("init", 3), ("width", 0), ("width", 8.1),
+    ("image_size", 0), ("image_size", 27.5), ("scale", 0), ("scale", [])], ids=str)
+def test_what_makes_no_sense_is_refused_by_name(name, value):
+    recipe, _ = suggest("alexnet", MANY)
+    with pytest.raises(ValueError, match=rf"\A{name} is .*; need \w.*\Z"):
+        replace(recipe, **{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("lr", 1), ("falls", ()), ("falls", [3, 5]), ("patience", 0), ("momentum", 0), ("mirror", 1),
+    ("width", 8), ("bias_lr", 0)], ids=str)
+def test_what_makes_sense_is_accepted(name, value):
+    recipe, _ = suggest("alexnet", MANY)
+    assert getattr(replace(recipe, **{name: value}), name) == value
+
+
+def test_run_that_is_lengthened_keeps_the_epochs_in_which_something_happens():
+    recipe, _ = suggest("alexnet", MANY)
+    longer = lengthen(recipe, 120)
+    assert asdict(longer) == {**asdict(recipe), "epochs": 120}
+    never, _ = suggest("alexnet", MANY, "paper")
+    longer = lengthen(never, 120)
+    assert longer.noise_until >= 120 and longer.conv1_until >= 120, "what never happens never does"
+    shorter = lengthen(never, 10)
+    assert asdict(shorter) == {**asdict(never), "epochs": 10}
 
 
 # What changes with what

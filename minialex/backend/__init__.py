@@ -11,11 +11,13 @@ Devices are named "cpu:0", "cpu:1", ... (virtual devices: one processor, separat
 from __future__ import annotations
 
 import functools
-import re
+import threading
 from types import ModuleType
 
+from .. import checks
+from ..errors import DeviceError, DeviceMemoryError
 from ._numpy import NumpyDevice, set_threads, threads
-from .device import Array, Device, DeviceError, DeviceMemoryError, here, record_transfers
+from .device import Array, Device, record_transfers
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "cuda", "default",
            "device", "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
@@ -23,22 +25,12 @@ __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "
 
 def device(name: str | Device) -> Device:
     """The device of that name; always the same object. Raises DeviceError if there is none."""
-    if isinstance(name, Device):
-        return name
-    match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name) if isinstance(name, str) else None
-    if not match:
-        raise DeviceError(f"unknown device {name!r}; use 'cpu:0', 'cpu:1', 'gpu:0', 'gpu:1', ...")
-    return _open(match[1], int(match[2] or 0))
+    return name if isinstance(name, Device) else _open(*checks.device_name(name))
 
 
 @functools.cache
 def _open(kind: str, index: int) -> Device:
-    if kind == "gpu":
-        return cuda().CupyDevice(index)
-    if index >= NumpyDevice.COUNT:
-        raise DeviceError(f"device 'cpu:{index}' does not exist: the virtual CPU devices are "
-                          f"cpu:0 to cpu:{NumpyDevice.COUNT - 1}")
-    return NumpyDevice(index)
+    return cuda().CupyDevice(index) if kind == "gpu" else NumpyDevice(index)
 
 
 def available() -> list[str]:
@@ -58,9 +50,12 @@ def cuda() -> ModuleType:
     return _cupy
 
 
+_thread = threading.local()
+
+
 def default() -> Device:
     """Where new tensors go."""
-    return device(here.default)
+    return device(getattr(_thread, "default", "cpu:0"))
 
 
 class use:
@@ -72,7 +67,7 @@ class use:
 
     def __init__(self, name: str | Device) -> None:
         self.device = device(name)
-        self._before, here.default = here.default, self.device.name
+        self._before, _thread.default = default().name, self.device.name
 
     def __enter__(self) -> Device:
         return self.device
@@ -81,4 +76,4 @@ class use:
         return f"new tensors go to {self.device}"
 
     def __exit__(self, *error: object) -> None:
-        here.default = self._before
+        _thread.default = self._before

@@ -8,25 +8,16 @@ of memory that belongs to CuPy. See the CuPy user guide, "Current device" and "M
 
 from __future__ import annotations
 
-import re
 import sys
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 
-from .device import Device, DeviceError, DeviceMemoryError, Memory, host_array
+from .. import checks
+from .device import Device, Memory, host_array
 from .namespace import Namespace
 
-__all__ = ["INSTALL", "TF32", "CupyDevice", "count", "facts", "import_error", "installed",
-           "reaches", "version", "versions", "why_unavailable"]
-
-
-def _said(error: Exception) -> str:
-    """An error in one line. CuPy frames some with lines of =, and says the cause last."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip(" =")]
-    return lines[-1 if "Original error:" in lines else 0] if lines else type(error).__name__
-
+__all__ = ["INSTALL", "PACKAGES", "TF32", "CupyDevice", "count", "runtime", "why_unavailable"]
 
 version = import_error = ""  # of CuPy; and why, though installed, it cannot be imported
 try:
@@ -36,34 +27,21 @@ try:
 except Exception as error:  # much can be wrong with it, and without it all else works
     cupy = None
     if getattr(error, "name", None) != "cupy":
-        import_error = f"cannot be imported ({_said(error)})"
+        import_error = f"cannot be imported ({checks.in_one_line(error)})"
 
+PACKAGES = r"cupy([-_](cuda|rocm).*)?"  # names of packages of CuPy; two in one place conflict
 INSTALL = (f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12, '
            '"cupy-cuda13x[ctk]>=14" for CUDA 13')
 TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after the point, not 23
 
-# In the first line of an error of CuPy or CUDA: what helps.
-REMEDIES = {
-    "ImportError|DynamicLibNotFound": f"install CuPy with the libraries of CUDA: {INSTALL}",
-    "out of memory|ALLOC_FAILED": "use a smaller batch, set_memory_limit(more), or end other "
-                                  "programs on this GPU",
-    "Compile|NVRTC": f"update the driver, or install libraries that know this GPU: {INSTALL}",
-    "": "start the program again, and check the GPU with nvidia-smi; a process made by fork cannot "
-        "use it, one made by spawn can",
-}
 
-
-def _explained(name: str, error: Any) -> Exception | None:
-    """What an error of CuPy or CUDA means to who uses a device; None for any other error."""
+def _explain(name: str, error: Any) -> None:
+    """Raise an error of CuPy or CUDA as what it means to who uses a device; no other error."""
     where = type(error).__module__
-    if isinstance(error, ImportError):
-        where = error.name or "cuda."  # CuPy names no module where a library is missing
-    if not where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
-        return None
-    said = f"{type(error).__name__}: {_said(error).rstrip('.')}"
-    pattern = next(pattern for pattern in REMEDIES if re.search(pattern, said, re.IGNORECASE))
-    kind = DeviceMemoryError if "memory" in pattern else DeviceError
-    return kind(f"{name}: {said}; {REMEDIES[pattern]}")
+    if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
+        where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
+    if where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
+        raise checks.cuda_error(name, error, INSTALL) from error
 
 
 def why_unavailable() -> str:
@@ -75,61 +53,30 @@ def why_unavailable() -> str:
     if not version:
         return f"CuPy {import_error or 'is not installed'}: {INSTALL}"
     try:
-        if cupy.cuda.runtime.getDeviceCount():
+        if runtime().getDeviceCount():
             return ""
         said = "it counts none"
     except Exception as error:
-        said = _said(error)
-    driver, made_for = versions()
-    remedy = "check nvidia-smi, and the variable CUDA_VISIBLE_DEVICES"
-    if driver == (0, 0):
-        said, remedy = "there is no CUDA driver", "install one, and see nvidia-smi"
-    elif driver[0] < made_for[0]:
-        said = (f"the driver knows CUDA {driver[0]}.{driver[1]}, CuPy is made for CUDA "
-                f"{made_for[0]}.{made_for[1]}")
-        remedy = "update the driver, or install CuPy for the CUDA of the driver, from 12 on"
-    return f"CuPy {version} finds no GPU ({said}): {remedy}"
+        said = checks.in_one_line(error)
+    driver, made_for = runtime().driverGetVersion(), runtime().runtimeGetVersion()
+    return f"CuPy {version} finds no GPU {checks.why_no_gpu(said, driver, made_for)}"
 
 
-def installed() -> dict[str, str]:
-    """Packages of CuPy and their versions; there should be one, since they share files."""
-    return {d.name: d.version for d in metadata.distributions()
-            if re.fullmatch(r"cupy([-_](cuda|rocm).*)?", d.name or "")}
-
-
-def versions() -> list[tuple[int, int]]:
-    """The CUDA that the driver knows, (0, 0) without a driver, and the one CuPy is made for."""
-    runtime = cupy.cuda.runtime
-    return [divmod(version // 10, 100)
-            for version in (runtime.driverGetVersion(), runtime.runtimeGetVersion())]
+def runtime() -> Any:
+    """CUDA's own interface, by which a report asks for versions, names and memory."""
+    return cupy.cuda.runtime
 
 
 def count() -> int:
     """Number of GPUs that can be used."""
-    return 0 if why_unavailable() else cupy.cuda.runtime.getDeviceCount()
-
-
-def facts(index: int) -> tuple[str, int, int]:
-    """What a GPU is called, and its free and total memory in bytes."""
-    name = cupy.cuda.runtime.getDeviceProperties(index)["name"].decode()
-    return name, *cupy.cuda.Device(index).mem_info
-
-
-def reaches(a: int, b: int) -> bool:
-    """Whether GPU `a` reaches the memory of GPU `b` directly."""
-    return bool(cupy.cuda.runtime.deviceCanAccessPeer(a, b))
+    return 0 if why_unavailable() else runtime().getDeviceCount()
 
 
 class CupyDevice(Device):
     """One CUDA device."""
 
     def __init__(self, index: int) -> None:
-        name, reason = f"gpu:{index}", why_unavailable()
-        if reason:
-            raise DeviceError(f"device {name!r}: {reason}; or use 'cpu:{index}'")
-        if index >= count():
-            raise DeviceError(f"device {name!r} does not exist: this machine has {count()} GPU(s); "
-                              "use one of them twice (gpu:0,gpu:0) or with the CPU (gpu:0,cpu:0)")
+        checks.gpu(index, count(), why_unavailable())
         super().__init__("gpu", index, Namespace(cupy))
         self._cuda = cupy.cuda.Device(index)
 
@@ -137,13 +84,13 @@ class CupyDevice(Device):
         try:
             self._cuda.__enter__()
         except Exception as error:
-            raise _explained(self.name, error) or error from error
+            _explain(self.name, error)
+            raise
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._cuda.__exit__(*error)
-        if explained := _explained(self.name, error[1]):
-            raise explained from error[1]
+        _explain(self.name, error[1])
 
     def asarray(self, host: Any, dtype: Any = None) -> Any:
         with self:

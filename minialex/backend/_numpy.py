@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ..errors import InputError
-from .device import Device, DeviceMemoryError, Memory, host_array
+from .. import checks
+from .device import Device, Memory, host_array
 from .namespace import Namespace, Work
 
 __all__ = ["NumpyDevice", "set_threads", "threads"]
@@ -31,19 +30,18 @@ SPARE = 2**26  # bytes of free blocks that are always kept: small networks never
 
 
 class Block:
-    """A piece of memory that goes back to its pool when the last array that uses it dies.
+    """A piece of a device's memory that is free again when the last array that uses it dies.
 
     NumPy asks for `__array_interface__` and then keeps the block as the array's base.
     """
 
-    __slots__ = ("__array_interface__", "memory", "nbytes", "pool")
+    __slots__ = ("__array_interface__", "device", "memory", "nbytes")
 
-    def __init__(self, pool: Pool, memory: np.ndarray, shape: tuple[int, ...], dtype: np.dtype):
-        self.pool, self.memory = pool, memory
-        self.nbytes = math.prod(shape) * dtype.itemsize
+    def __init__(self, device: NumpyDevice, memory: np.ndarray, nbytes: int,
+                 shape: tuple[int, ...], dtype: str) -> None:
+        self.device, self.memory, self.nbytes = device, memory, nbytes
         self.__array_interface__ = {
-            "shape": shape, "typestr": dtype.str, "data": (memory.ctypes.data, False),
-            "version": 3}
+            "shape": shape, "typestr": dtype, "data": (memory.ctypes.data, False), "version": 3}
 
     def __del__(self) -> None:
         if _heap is not None:  # as it is while Python shuts down
@@ -68,11 +66,12 @@ class Heap:
         step = max(ALIGNMENT, 1 << max(nbytes.bit_length() - 4, 0))
         size = -(-nbytes // step) * step
         with _lock:
-            for fitting in [size] if self._free.get(size) else sorted(self._free):
-                if size <= fitting <= FIT * size and self._free[fitting]:
-                    self._free_bytes -= fitting
-                    memory = self._free[fitting].pop()  # the one used last
-                    break
+            fitting = size if self._free.get(size) else min(
+                (free for free, blocks in self._free.items()
+                 if blocks and size < free <= FIT * size), default=0)
+            if fitting:
+                memory = self._free[fitting].pop()  # the one used last
+                self._free_bytes -= fitting
             else:  # a new block. Of the free ones, keep as much as a quarter of the highest use
                 used = self._used + nbytes
                 while self._free_bytes > 1.25 * max(self._peak, used) + SPARE - used:
@@ -86,7 +85,7 @@ class Heap:
 
     def put_back(self, block: Block) -> None:
         with _lock:
-            block.pool.used -= block.nbytes
+            block.device.used -= block.nbytes
             self._used -= block.nbytes
             self._free.setdefault(block.memory.size, []).append(block.memory)
             self._free_bytes += block.memory.size
@@ -96,60 +95,40 @@ _heap = Heap()
 _lock = threading.RLock()  # for the accounts; a block may die inside this thread's allocation
 
 
-class Pool:
-    """The memory of one virtual device: an account, and a limit."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.used = self.peak = 0
-        self.limit: int | None = None
-
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        dtype = np.dtype(dtype)
-        nbytes = math.prod(shape) * dtype.itemsize
-        if nbytes < SMALL:
-            return np.empty(shape, dtype)
-        with _lock:
-            if self.limit is not None and self.used + nbytes > self.limit:
-                raise DeviceMemoryError(
-                    f"{self.name}: out of memory allocating {nbytes:,} bytes (in use {self.used:,},"
-                    f" limit {self.limit:,}); use a smaller batch, or set_memory_limit(more)")
-            memory = _heap.take(nbytes)
-            self.used += nbytes
-            self.peak = max(self.peak, self.used)
-        return np.asarray(Block(self, memory, shape, dtype))
-
-
 class NumpyNamespace(Namespace):
     """NumPy with pooled memory, and with a batch spread over threads."""
 
     workspace = 12 * 2**20  # full-size step on 2 cores: 4.5 s; with 6 MiB 5.1 s, with 3 MiB 5.6 s
     pieces = 2  # more, smaller ones would make the threads wait for Python's lock (measured)
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, empty: Callable[..., np.ndarray]) -> None:
         super().__init__(np)
-        self.empty = pool.empty
+        self.empty = empty
 
     def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
         """As in Namespace, but threads share out the slices, each taking the next when it is free.
 
         The slices do not depend on the number of threads, and sums are made in slice order: so
-        over_batch gives the same bits with any number of threads. Called from one of these
-        threads, it works there, since it would wait for itself.
+        over_batch gives the same bits with any number of threads.
         """
-        with _one_blas_thread():
-            futures = _submit(fn, slices) if len(slices) > 1 and threads() > 1 else []
+        futures: list[Future] = []
+        # A thread of the pool does all itself, since it would wait for itself.
+        in_pool = threading.current_thread().name.startswith(POOL)
+        alone = in_pool or len(slices) == 1 or threads() == 1
+        _count_blas_users(+1)
+        try:
+            with contextlib.suppress(RuntimeError):  # Python is ending, and takes no more
+                for part in [] if alone else slices:
+                    futures.append(_executor(threads()).submit(fn, part))
             rest = slices[len(futures) :]
-            try:
-                while futures:
-                    yield futures[0].result()
-                    del futures[0]  # what has been summed is freed
-                for part in rest:
-                    yield fn(part)
-            finally:  # after an error, nobody works on in arrays that the caller gives up
-                if futures:
-                    wait(futures)
-                    futures.clear()  # an error refers to this frame, and one of these to the error
+            while futures:
+                yield futures[0].result()
+                del futures[0]  # what has been summed is freed
+            yield from super()._each(fn, rest)
+        finally:  # after an error, nobody works on in arrays that the caller gives up
+            wait(futures)
+            futures.clear()  # an error refers to this frame, and one of these to the error
+            _count_blas_users(-1)
 
     def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
         """One row of the kernel in one column of patches: runs of KW * C numbers, not of C.
@@ -171,33 +150,12 @@ def threads() -> int:
 def set_threads(n: int) -> None:
     """Share the work on a batch among `n` threads."""
     global _threads
-    if not hasattr(n, "__index__") or operator.index(n) < 1:
-        raise InputError(f"set_threads: n is {n!r}; give a whole number of at least 1")
-    _threads = operator.index(n)
-
-
-def _submit(fn: Work, slices: list[slice]) -> list[Future]:
-    """Hand slices to the threads: all of them, or fewer where no thread will take them."""
-    futures: list[Future] = []
-    if not threading.current_thread().name.startswith(POOL):  # which would wait for itself
-        with contextlib.suppress(RuntimeError):  # none can be started, or Python is shutting down
-            pool = _executor(threads())
-            for part in slices:
-                futures.append(pool.submit(fn, part))
-    return futures
+    _threads = checks.whole("set_threads", "n", n)
 
 
 @functools.cache
 def _executor(n: int) -> ThreadPoolExecutor:
-    """A pool whose threads all run: if this machine cannot start them, it shows here."""
-    pool, started = ThreadPoolExecutor(n, POOL), threading.Barrier(n)
-    try:
-        for _ in range(n):
-            pool.submit(started.wait)  # each waits for all, so each needs a thread of its own
-    except BaseException:
-        started.abort()
-        raise
-    return pool
+    return ThreadPoolExecutor(n, POOL)
 
 
 @functools.cache
@@ -209,43 +167,27 @@ def _blas() -> list[tuple[Callable[[int], None], int]]:
             for library in ThreadpoolController().select(user_api="blas").lib_controllers]
 
 
-_users = 0  # threads that are inside of _one_blas_thread
+_users = 0  # threads that are inside of over_batch
 
 
-@contextlib.contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def _count_blas_users(change: int) -> None:
     """BLAS's own threads would fight with ours for the cores, and wait for each other spinning.
 
-    The number is the whole process's: the first to come sets it, the last to go puts it back.
+    Their number is the whole process's: the first user sets it to 1, the last one puts it back.
     """
     global _users
     with _lock:
-        _users += 1
-        if _users == 1:
-            _set_blas_threads(1)
-    try:
-        yield
-    finally:
-        with _lock:
-            _users = max(_users - 1, 0)  # 0 already in the child of a fork made inside
-            if _users == 0:
-                _set_blas_threads(None)
-
-
-def _set_blas_threads(n: int | None) -> None:
-    """Give every BLAS `n` threads; None: as many as it had."""
-    for set_number, before in _blas():
-        set_number(n or before)
+        before, _users = _users, max(_users + change, 0)  # it is 0 in a fork made inside
+        if (before > 0) != (_users > 0):
+            for set_number, usual in _blas():
+                set_number(1 if _users else usual)
 
 
 def _after_fork() -> None:
     """In the child no other thread lives on: not those of the pools, nor the users of BLAS."""
-    global _users
     _lock.release()
     _executor.cache_clear()
-    if _users:
-        _users = 0
-        _set_blas_threads(None)
+    _count_blas_users(-_users)
 
 
 # With the lock held, no account is half written when the child gets its copy. Windows has no fork.
@@ -259,14 +201,29 @@ class NumpyDevice(Device):
     COUNT = 16  # virtual devices are free; more would be a typing error
 
     def __init__(self, index: int) -> None:
-        self._pool = Pool(f"cpu:{index}")
-        super().__init__("cpu", index, NumpyNamespace(self._pool))
+        checks.virtual_device(index, self.COUNT)
+        super().__init__("cpu", index, NumpyNamespace(self._empty))
+        self.used = self._peak = 0
+        self._limit: int | None = None
+
+    def _empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """An array of this device, with whatever numbers its memory holds."""
+        dtype = np.dtype(dtype)
+        nbytes = math.prod(shape) * dtype.itemsize
+        if nbytes < SMALL:
+            return np.empty(shape, dtype)
+        with _lock:
+            checks.memory(self.name, nbytes, self.used, self._limit)
+            memory = _heap.take(nbytes)
+            self.used += nbytes
+            self._peak = max(self._peak, self.used)
+        return np.asarray(Block(self, memory, nbytes, shape, dtype.str))
 
     def asarray(self, host: Any, dtype: Any = None) -> np.ndarray:
         return self._store(host_array(host, dtype))
 
     def _store(self, host: np.ndarray) -> np.ndarray:
-        array = self._pool.empty(host.shape, host.dtype)
+        array = self._empty(host.shape, host.dtype)
         array[...] = host
         return array
 
@@ -282,7 +239,7 @@ class NumpyDevice(Device):
         return array if isinstance(memory, Block) else self._store(array)
 
     def memory(self) -> Memory:
-        return Memory(self._pool.used, self._pool.peak, self._pool.limit)
+        return Memory(self.used, self._peak, self._limit)
 
     def set_memory_limit(self, limit: int | None) -> None:
-        self._pool.limit = limit
+        self._limit = limit

@@ -12,20 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, InputTypeError, MinialexError
+from .. import checks
 
-__all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "Memory", "TransferLog",
-           "here", "host_array", "record_transfers"]
+__all__ = ["Array", "Device", "Memory", "Opened", "TransferLog", "host_array",
+           "record_transfers"]
 
 Array = Any  # numpy.ndarray or cupy.ndarray
-
-
-class DeviceError(InputError):
-    """A device that does not exist, cannot be used, or does not hold what it should."""
-
-
-class DeviceMemoryError(MinialexError, MemoryError):
-    """A device has reached its memory limit, or has no memory left."""
 
 
 class Memory(NamedTuple):
@@ -38,11 +30,8 @@ class Memory(NamedTuple):
 
 def host_array(values: Any, dtype: Any = None) -> np.ndarray:
     """Values from the host as a NumPy array of numbers in the processor's own byte order."""
-    if isinstance(values, np.ndarray) and hasattr(values, "mask"):  # loading np.ma takes time
-        raise InputTypeError("a masked array has no number at some places; give array.filled(0)")
     array = np.asarray(values, dtype)
-    if array.dtype.kind not in "fciub":
-        raise InputTypeError(f"an array of {array.dtype} cannot go to a device; give numbers")
+    checks.host_array(values, array)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -114,7 +103,7 @@ class Device:
         if source is self:
             return array
         transfer = Transfer(source.name, self.name, array.nbytes, tuple(array.shape), label)
-        for log in here.logs:
+        for log in _logs.now:
             log.append(transfer)
         if source.kind == self.kind:
             return self._copy(array, source)
@@ -150,25 +139,26 @@ class TransferLog(list[Transfer]):
                           f"{'sum':13} {self.total_bytes:14,}  {len(rows)} transfers"])
 
 
-class Here(threading.local):
-    """What belongs to each thread: where its new tensors go, and the logs that it has open."""
+class Opened(threading.local):
+    """What the `with` blocks of this thread have opened and not yet closed, the innermost first."""
 
-    default = "cpu:0"
-    logs: tuple[TransferLog, ...] = ()
+    now: tuple[Any, ...] = ()
+
+    @contextlib.contextmanager
+    def hold(self, item: Any) -> Iterator[Any]:
+        self.now = (item, *self.now)
+        try:
+            yield item
+        finally:  # not simply as before: blocks in generators may end in another order
+            self.now = tuple(other for other in self.now if other is not item)
 
 
-here = Here()
+_logs = Opened()
 
 
-@contextlib.contextmanager
-def record_transfers() -> Iterator[TransferLog]:
+def record_transfers() -> contextlib.AbstractContextManager[TransferLog]:
     """`with record_transfers() as log:` lists every copy between two devices made inside.
 
     It sees those that this thread makes; other threads have logs of their own.
     """
-    log = TransferLog()
-    here.logs += (log,)
-    try:
-        yield log
-    finally:
-        here.logs = tuple(other for other in here.logs if other is not log)
+    return _logs.hold(TransferLog())

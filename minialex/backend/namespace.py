@@ -46,7 +46,11 @@ class Namespace:
         """
         total = None
         for result in self._each(fn, list(self._slices(n, scratch_bytes))):
-            total = self._sum(total, result)
+            if total is None:
+                total = result if isinstance(result, tuple) else None
+            else:
+                for sum_, term in zip(total, result, strict=True):
+                    self.add(sum_, term, out=sum_)
         return total
 
     def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
@@ -58,13 +62,6 @@ class Namespace:
         least = self.pieces if n * scratch_bytes >= 2**19 else 1
         step = max(1, min(-(-n // least), self.workspace // max(scratch_bytes, 1)))
         return (slice(start, min(start + step, n)) for start in range(0, n, step))
-
-    def _sum(self, total: tuple | None, result: tuple | None) -> tuple | None:
-        if total is None or not isinstance(result, tuple):
-            return result if isinstance(result, tuple) else None
-        for sum_, term in zip(total, result, strict=True):
-            self.add(sum_, term, out=sum_)
-        return total
 
     def patches(self, x: Any, kernel: tuple[int, int], stride: int, pad: tuple[int, ...]) -> Any:
         """What each kernel position sees: (N, H, W, C) -> (N, OH, OW, KH * KW * C).

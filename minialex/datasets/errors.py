@@ -1,8 +1,8 @@
-"""The one error that readers of data raise."""
+"""The errors that readers of data raise."""
 
 from ..errors import InputError
 
-__all__ = ["DataError"]
+__all__ = ["DataError", "MissingSetError"]
 
 
 class DataError(InputError):
@@ -10,3 +10,12 @@ class DataError(InputError):
 
     The message is one line: which file, what came, what is needed, and the remedy.
     """
+
+
+class MissingSetError(DataError):
+    """The public set `name` is not on this machine yet."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: this set is not here yet; bring it with "
+                         f"datasets.get_set({name!r})")
+        self.name = name

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 
-__all__ = ["ImageSet", "Statistics"]
+__all__ = ["ImageSet", "Statistics", "Sums"]
 
 AT_ONCE = 64  # images in memory while they are measured
 
@@ -38,6 +38,44 @@ class Statistics(NamedTuple):
         return np.linalg.eigh(self.covariance).eigenvectors
 
 
+class Sums:
+    """Sums over images of (H, W, C), of which the statistics are made.
+
+    They are whole numbers and so exact: the order of the images does not matter.
+    total: (H, W, C) of the pixels; products: (C, C) of their colours.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.images = 0
+        self.total = np.zeros(shape, np.int64)
+        self.products = np.zeros((shape[2], shape[2]), np.int64)
+
+    def add(self, images: NDArray[np.uint8]) -> None:
+        """Count these (n, H, W, C) too."""
+        self.images += len(images)
+        self.total += images.sum(axis=0, dtype=np.int64)
+        for image in images:
+            colours = image.reshape(-1, image.shape[-1]).astype(np.float64)  # (H * W, C)
+            # Below 2**53 a float64 holds whole numbers exactly.
+            self.products += (colours.T @ colours).astype(np.int64)
+
+    def merge(self, other: Sums) -> None:
+        """Count those of the other too."""
+        self.images += other.images
+        self.total += other.total
+        self.products += other.products
+
+    def statistics(self) -> Statistics:
+        pixels = self.images * self.total[..., 0].size
+        colour = [int(number) for number in self.total.sum(axis=(0, 1))]
+        # The small difference of two large products is exact, too: Python's integers are of any
+        # length.
+        covariance = [[(pixels * int(product) - a * b) / pixels**2
+                       for b, product in zip(colour, row, strict=True)]
+                      for a, row in zip(colour, self.products, strict=True)]
+        return Statistics((self.total / self.images).astype(np.float32), np.array(covariance))
+
+
 @dataclass(frozen=True)
 class ImageSet:
     """Images that are read when they are asked for.
@@ -45,6 +83,7 @@ class ImageSet:
     labels: (N,) int64; classes: their names; shape: (H, W, C) of every image;
     read(indices): (n,) integers -> uint8 (n, H, W, C); several threads may call it at once.
     statistics: where they were measured before.
+    mirrored: whether an image and its mirror image show the same thing, unlike those of letters.
     """
 
     name: str
@@ -53,6 +92,7 @@ class ImageSet:
     shape: tuple[int, int, int]
     read: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
     statistics: Statistics | None = None
+    mirrored: bool = True
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -76,16 +116,7 @@ class ImageSet:
             return self.statistics
         if not len(self):
             raise InputError(f"measure: {self.name} holds no images; give at least one")
-        # Sums of integers: float64 holds them exactly, up to 2**53.
-        total = np.zeros(self.shape)
-        products = np.zeros((self.shape[2], self.shape[2]))
+        sums = Sums(self.shape)
         for start in range(0, len(self), AT_ONCE):
-            images = self.read(np.arange(start, min(start + AT_ONCE, len(self))))
-            total += images.sum(axis=0, dtype=np.float64)
-            for image in images:
-                colours = image.reshape(-1, self.shape[2]).astype(np.float64)  # (H * W, C)
-                products += colours.T @ colours
-        pixels = len(self) * total[..., 0].size
-        colour = total.sum(axis=(0, 1)) / pixels  # (C,)
-        covariance = products / pixels - np.outer(colour, colour)
-        return Statistics((total / len(self)).astype(np.float32), covariance)
+            sums.add(self.read(np.arange(start, min(start + AT_ONCE, len(self)))))
+        return sums.statistics()

@@ -10,8 +10,9 @@ import numpy as np
 
 from .. import nn, ops
 from ..backend import Device
+from ..checks import padding, whole
 from ..errors import InputError
-from ..ops.common import output_size, padding, whole
+from ..ops.common import output_size
 from ..tensor import Tensor
 
 __all__ = ["AlexNet", "Column", "LayerCount", "exchange"]

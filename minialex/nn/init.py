@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from ..errors import InputError
+from .. import checks
 
 __all__ = ["Rng", "generator", "he_std", "normal", "seed"]
 
@@ -26,11 +26,8 @@ def seed(n: int) -> None:
 
 def generator(rng: Rng = None) -> np.random.Generator:
     """A NumPy generator: the given one, that of a seed, or (None) one that nobody else has."""
-    try:
-        return np.random.default_rng(_shared.integers(2**63) if rng is None else rng)
-    except (TypeError, ValueError):
-        raise InputError(f"rng is {rng!r}; give a numpy.random.Generator, a seed (a whole number, "
-                         "at least 0), or nothing") from None
+    checks.seed(rng)
+    return np.random.default_rng(_shared.integers(2**63) if rng is None else rng)
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], std: float) -> np.ndarray:

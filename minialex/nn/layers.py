@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import ops
+from .. import checks, ops
 from ..backend import Device
-from ..errors import InputError
-from ..ops.common import padding, whole
 from ..tensor import Tensor
 from . import init
 from .init import Rng
@@ -17,13 +15,15 @@ __all__ = ["AvgPool2d", "Conv2d", "Dropout", "Flatten", "Linear", "LocalResponse
            "MaxPool2d", "ReLU", "Sequential", "Tanh"]
 
 
+Place = str | Device | None  # None: see `backend.use`
+
+
 class _Weighted(Module):
     """weight ~ N(0, std**2), and a constant bias unless that is None."""
 
     def __init__(self, shape: tuple[int, ...], std: float | None, bias: float | None,
-                 rng: Rng, device: str | Device | None) -> None:
-        for size in shape:
-            whole(type(self).__name__, f"weight {shape}: one size", size)
+                 rng: Rng, device: Place) -> None:
+        checks.sizes(type(self).__name__, "weight", shape)
         std = init.he_std(shape) if std is None else std
         self.weight = Parameter(init.normal(init.generator(rng), shape, std), device)
         self.bias = None
@@ -42,11 +42,10 @@ class Conv2d(_Weighted):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1,
                  pad: int | tuple[int, int, int, int] = 0, groups: int = 1,
                  std: float | None = None, bias: float | None = 0.0, rng: Rng = None,
-                 device: str | Device | None = None) -> None:
-        padding("Conv2d", pad)  # refuses what is none
-        self.stride, self.pad, self.groups = whole("Conv2d", "stride", stride), pad, groups
-        if in_channels % whole("Conv2d", "groups", groups) or out_channels % groups:
-            raise InputError(f"Conv2d: groups={groups} must divide {in_channels}, {out_channels}")
+                 device: Place = None) -> None:
+        checks.padding("Conv2d", pad)
+        checks.groups("Conv2d", groups, in_channels, out_channels)
+        self.stride, self.pad, self.groups = checks.whole("Conv2d", "stride", stride), pad, groups
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         super().__init__(shape, std, bias, rng, device)
 
@@ -59,8 +58,7 @@ class Linear(_Weighted):
     """(N, in_features) -> (N, out_features); std, bias, rng and device as in Conv2d."""
 
     def __init__(self, in_features: int, out_features: int, *, std: float | None = None,
-                 bias: float | None = 0.0, rng: Rng = None,
-                 device: str | Device | None = None) -> None:
+                 bias: float | None = 0.0, rng: Rng = None, device: Place = None) -> None:
         super().__init__((in_features, out_features), std, bias, rng, device)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +70,8 @@ class _Pool(Module):
 
     def __init__(self, size: int, stride: int) -> None:
         name = type(self).__name__
-        self.size, self.stride = whole(name, "size", size), whole(name, "stride", stride)
+        self.size = checks.whole(name, "size", size)
+        self.stride = checks.whole(name, "stride", stride)
 
 
 class MaxPool2d(_Pool):
@@ -95,8 +94,6 @@ class LocalResponseNorm(Module):
     def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4,
                  beta: float = 0.75) -> None:
         self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
-        if whole("LocalResponseNorm", "size", size) % 2 == 0:
-            raise InputError(f"LocalResponseNorm: size is {size}; it must be odd")
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha,
@@ -132,8 +129,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        if not 0 <= p < 1:
-            raise InputError(f"Dropout: p is {p}; it is the probability to drop, in [0, 1)")
+        checks.probability("Dropout", "p", p)
         self.p, self.rng = p, init.generator(rng)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
 import inspect
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import backend, checks
 from ..backend import Device
-from ..errors import InputError, InputTypeError, UnknownNameError
+from ..backend.device import Opened
 from ..tensor import Tensor, load
 
 __all__ = ["Module", "Parameter"]
@@ -28,36 +27,10 @@ class Parameter(Tensor):
         self.name = name
 
 
-class _Watches(threading.local):
-    """What `nn.watch` has put around the layers that this thread calls, the innermost first."""
-
-    active: tuple[Callable, ...] = ()
+watches = Opened()  # what `nn.watch` has put around the layers that this thread calls
 
 
-watches = _Watches()
-
-
-class _Finished(type):
-    """Marks a module as finished once its __init__ has run, so that misspelt names are noticed."""
-
-    @property
-    def __signature__(cls) -> inspect.Signature:  # what inspect and help show: that of __init__
-        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
-        return inspect.Signature(parameters)
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        signature = inspect.signature(cls)
-        try:
-            signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise InputTypeError(f"{cls.__name__}: {error}; it takes "
-                                 f"{', '.join(signature.parameters) or 'nothing'}") from None
-        module = super().__call__(*args, **kwargs)
-        object.__setattr__(module, "_finished", True)
-        return module
-
-
-class Module(metaclass=_Finished):
+class Module:
     """A layer, or a network of layers: assign parameters and modules to attributes in __init__.
 
     They are found in attributes, also inside lists, tuples and dicts. `training` says which of
@@ -70,6 +43,19 @@ class Module(metaclass=_Finished):
     _finished = False
     training = True
 
+    def __init_subclass__(cls) -> None:
+        """Let __init__ refuse what it does not take, and end the time for new attributes."""
+        init = cls.__init__
+
+        @functools.wraps(init)
+        def finish(self: Module, *args: Any, **options: Any) -> None:
+            checks.call(cls.__name__, inspect.signature(cls), args, options)
+            init(self, *args, **options)
+            if type(self) is cls:  # else it is a part of the __init__ of a class made from this one
+                self.__dict__["_finished"] = True
+
+        cls.__init__ = finish
+
     def __init__(self) -> None:
         pass
 
@@ -78,23 +64,17 @@ class Module(metaclass=_Finished):
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         forward = self.forward
-        for around in watches.active:
+        for around in watches.now:
             forward = around(self, forward)
         return forward(*inputs, **options)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._finished and name not in dir(self):
-            raise UnknownNameError(self._unknown(name) +
-                                   "; new attributes are set in __init__ only")
+            raise checks.unknown_name(self, name, "; new attributes are set in __init__ only")
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:  # called only for a name that was not found
-        raise UnknownNameError(self._unknown(name))
-
-    def _unknown(self, name: str) -> str:
-        close = difflib.get_close_matches(name, dir(self), 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"{type(self).__name__} has no attribute {name!r}{hint}"
+        raise checks.unknown_name(self, name)
 
     def __repr__(self) -> str:
         rows = []
@@ -119,13 +99,9 @@ class Module(metaclass=_Finished):
 
     def named_parameters(self) -> dict[str, Parameter]:
         """Every parameter by its path, in the order of assignment; a shared one once."""
-        named: dict[str, Parameter] = {}
-        for path, value in _walk(self, "", set()):
-            if path in named:
-                raise InputError(f"{type(self).__name__}: there are two parameters {path}; rename "
-                                 "a key of the dict that holds one of them")
-            if isinstance(value, Parameter):
-                named[path], value.name = value, path
+        named = {path: p for path, p in _walk(self, "", set()) if isinstance(p, Parameter)}
+        for path, parameter in named.items():
+            parameter.name = path
         return named
 
     def parameters(self) -> list[Parameter]:
@@ -155,8 +131,7 @@ class Module(metaclass=_Finished):
 
     def state(self) -> dict[str, np.ndarray]:
         """All parameters by path, as NumPy arrays: what a checkpoint stores."""
-        return {name: np.asarray(p.numpy(), order="C")  # a file knows no other order
-                for name, p in self.named_parameters().items()}
+        return {name: p.numpy() for name, p in self.named_parameters().items()}
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set all parameters; every name and shape must fit. Nothing is changed if one does not."""

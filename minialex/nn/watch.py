@@ -1,7 +1,7 @@
 """The one way to look at what layers do while a network runs, and to step in between them."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .module import Module, watches
@@ -9,9 +9,8 @@ from .module import Module, watches
 __all__ = ["watch"]
 
 
-@contextlib.contextmanager
 def watch(net: Module, before: Callable | None = None,
-          after: Callable | None = None) -> Iterator[None]:
+          after: Callable | None = None) -> AbstractContextManager:
     """`with watch(net, after=look): net(x)` calls look(path, layer, y) after every layer.
 
     before(path, layer, x): told the first input of each module of `net` that is called;
@@ -33,8 +32,4 @@ def watch(net: Module, before: Callable | None = None,
 
         return watched if id(layer) in paths else forward
 
-    watches.active = (around, *watches.active)
-    try:
-        yield
-    finally:  # not simply as before: generators may end their watches in another order
-        watches.active = tuple(other for other in watches.active if other is not around)
+    return watches.hold(around)

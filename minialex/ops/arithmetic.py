@@ -1,27 +1,16 @@
 """Element by element, with broadcasting; and sums.
 
-At a pole (log of 0, division by 0) the result is infinite, and NumPy warns; beyond the largest
-number of the type as well.
+The log of 0 and a number divided by 0 are infinite, and so is a result beyond the largest number of
+its type. NumPy warns of all three, a GPU of none.
 """
 
 import math
 
-from ..errors import InputError
+from .. import checks
 from ..operation import op
-from .common import check_axes, sum_wide
+from .common import sum_wide
 
 __all__ = ["add", "div", "exp", "log", "mean", "mul", "neg", "power", "sub", "sum"]
-
-
-def _shapes(op, a, b):
-    """The shapes of two operands, None for a plain number; they must broadcast."""
-    shape_a, shape_b = getattr(a, "shape", None), getattr(b, "shape", None)
-    if shape_a != shape_b and None not in (shape_a, shape_b):
-        ends = zip(reversed(shape_a), reversed(shape_b), strict=False)
-        if any(m != n and 1 not in (m, n) for m, n in ends):
-            raise InputError(f"{op}: a {shape_a} and b {shape_b} do not broadcast; counted from "
-                             "the last axis, sizes must be equal, or one of them 1")
-    return shape_a, shape_b
 
 
 def _fit(g, shape):
@@ -40,28 +29,28 @@ def _fit(g, shape):
 @op(numbers=True, operators=("__add__", "__radd__"))
 def add(xp, a, b):
     """a + b, broadcast.  Keeps nothing.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("add", a, b)
+    shape_a, shape_b = checks.broadcast("add", a, b)
     return a + b, lambda gy: (_fit(gy, shape_a), _fit(gy, shape_b))
 
 
 @op(numbers=True, operators=("__sub__", "__rsub__"))
 def sub(xp, a, b):
     """a - b, broadcast.  Keeps nothing.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("sub", a, b)
+    shape_a, shape_b = checks.broadcast("sub", a, b)
     return a - b, lambda gy: (_fit(gy, shape_a), _fit(-gy, shape_b))
 
 
 @op(numbers=True, operators=("__mul__", "__rmul__"))
 def mul(xp, a, b):
     """a * b, broadcast.  Keeps a, b.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("mul", a, b)
+    shape_a, shape_b = checks.broadcast("mul", a, b)
     return a * b, lambda gy: (_fit(gy * b, shape_a), _fit(gy * a, shape_b))
 
 
 @op(numbers=True, operators=("__truediv__", "__rtruediv__"))
 def div(xp, a, b):
     """a / b, broadcast.  Keeps y, b.  Built in chapter 02."""
-    shape_a, shape_b = _shapes("div", a, b)
+    shape_a, shape_b = checks.broadcast("div", a, b)
     y = a / b
     # Not -gy a / b**2: the square leaves the range of float32 from 1e-23 down, from 1e19 up.
     return y, lambda gy: (_fit(gy / b, shape_a), _fit(gy * y / -b, shape_b))
@@ -80,7 +69,7 @@ def power(xp, a, exponent):
     For a tensor as exponent, a > 0: exp(exponent * log(a)).
     Between exponents 0 and 1 the slope at 0 is infinite; the gradient is 0 where gy is 0.
     """
-    exponent = exponent if isinstance(exponent, int) else float(exponent)  # np.float64 promotes
+    exponent = checks.number("power", "exponent", exponent)
 
     def backward(gy):
         if exponent == 0:
@@ -111,9 +100,9 @@ def log(xp, x):
 def sum(xp, x, axis=None, keepdims=False):
     """Sum over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02.
 
-    Floats are added in float64: a long sum of float32 numbers would lose digits, or its range.
+    Floats are added in float64, so that many numbers lose no digits, and large ones may cancel.
     """
-    shape, axes = x.shape, check_axes("sum", x, axis)
+    shape, axes = x.shape, checks.axes("sum", x, axis)
     total = sum_wide(x, axes)
     kept = total.shape  # broadcasts back to x's
 
@@ -124,12 +113,11 @@ def sum(xp, x, axis=None, keepdims=False):
 @op(static=("axis", "keepdims"))
 def mean(xp, x, axis=None, keepdims=False):
     """Mean over `axis` (an int, a tuple, or None for all).  Keeps nothing.  Built in chapter 02."""
-    if x.size == 0:
-        raise InputError(f"mean: x has shape {x.shape}; give it at least one number")
-    shape, axes = x.shape, check_axes("mean", x, axis)
+    checks.filled("mean", x)
+    shape, axes = x.shape, checks.axes("mean", x, axis)
     total = x.sum(axis=axes, keepdims=True, dtype="float64")  # as in sum
-    share, kept = total.size / x.size, total.shape
+    kept, count = total.shape, x.size / total.size
 
-    y = (total * share).astype(x.dtype if x.dtype.kind == "f" else "float64")
+    y = (total / count).astype(x.dtype if x.dtype.kind == "f" else "float64")
     y = y if keepdims else y.squeeze(axes)
-    return y, lambda gy: xp.broadcast_to(gy.reshape(kept) * share, shape)
+    return y, lambda gy: xp.broadcast_to(gy.reshape(kept) / count, shape)

@@ -1,8 +1,8 @@
 """Convolution as a matrix product over the patches of a few images at a time (im2col)."""
 
-from ..errors import InputError
+from .. import checks
 from ..operation import op
-from .common import check_images, output_size, padding, whole
+from .common import output_size
 
 __all__ = ["conv2d"]
 
@@ -17,9 +17,7 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     Keeps x, w: the patches are KH * KW times larger than x and are cut out again in backward.
     Paper: section 3.5.  Built in chapter 05.
     """
-    groups = whole("conv2d", "groups", groups)
-    _check(x, w, b, groups)
-    stride, pad = whole("conv2d", "stride", stride), padding("conv2d", pad)
+    stride, pad, groups = checks.conv2d(x, w, b, stride, pad, groups)
     kh, kw, cg, o = w.shape
     oh, ow = output_size("conv2d", x.shape[1:3], (kh, kw), stride, pad)
     k, og = kh * kw * cg, o // groups
@@ -53,25 +51,10 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
                     # The patches have served; their memory takes the gradient of the patches.
                     xp.matmul(rows[:, made], kernels[:, made].T, out=flat)
                     gx[part, :, :, seen] = xp.add_patches(columns, xs.shape, (kh, kw), stride, pad)
-            # In two stages: one long float32 sum would be 0.2 % off, and keep few GPU blocks busy.
-            return gw, gy[part].sum(axis=2).sum(axis=(0, 1))
+            # In two stages, because one long sum of float32 loses digits, and is slow on a GPU.
+            return gw, gy[part].sum(axis=2).sum(axis=(0, 1), dtype="float64")
 
         gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
-        return (gx, gw.reshape(w.shape), gb)[: len(needs)]
+        return (gx, gw.reshape(w.shape), gb.astype(w.dtype))[: len(needs)]
 
     return y, backward
-
-
-def _check(x, w, b, groups):
-    check_images("conv2d", x)
-    if w.ndim != 4:
-        raise InputError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
-    c, cg, o = x.shape[3], w.shape[2], w.shape[3]
-    if c != cg * groups:
-        raise InputError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "
-                         f"{cg} x groups = {cg * groups}; w must be (KH, KW, {c} / groups, O)")
-    if o % groups:
-        raise InputError(f"conv2d: w {w.shape} has {o} kernels, which groups={groups} does not "
-                         "divide; the number of kernels must be a multiple of groups")
-    if b is not None and b.shape != (o,):
-        raise InputError(f"conv2d: b has shape {b.shape}; it must be ({o},) for w {w.shape}")

@@ -1,6 +1,6 @@
 """Dropout by a given mask: the random numbers are drawn by whoever calls (nn.Dropout)."""
 
-from ..errors import InputError
+from .. import checks
 from ..operation import op
 from .common import select
 
@@ -14,7 +14,6 @@ def dropout(xp, x, mask):
     x: any shape, mask: booleans of the same shape.  Keeps mask.
     Paper: section 4.2.  Built in chapter 06.
     """
-    if mask.shape != x.shape or mask.dtype != bool:
-        raise InputError(f"dropout: mask is {mask.dtype} {mask.shape}; x needs bool {x.shape}")
+    checks.dropout(x, mask)
     y = select(xp, mask, x, xp.empty(x.shape, x.dtype))
     return y, lambda gy: (select(xp, mask, gy, xp.empty(gy.shape, gy.dtype)), None)

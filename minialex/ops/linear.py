@@ -1,6 +1,6 @@
 """Matrix products: the fully connected layer."""
 
-from ..errors import InputError
+from .. import checks
 from ..operation import op
 from .common import sum_wide
 
@@ -18,8 +18,7 @@ def _product(xp, a, b):
 @op(needs=True, operators=("__matmul__", "__rmatmul__"))
 def matmul(xp, a, b):
     """Matrix product (N, K) @ (K, M) -> (N, M).  Keeps a, b.  Built in chapter 04."""
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
-        raise InputError(f"matmul: a is {a.shape}, b is {b.shape}; make them (N, K) and (K, M)")
+    checks.matmul(a, b)
 
     def backward(gy, needs):
         return (_product(xp, gy, b.T) if needs[0] else None,
@@ -35,12 +34,7 @@ def linear(xp, x, w, b=None):
     x: (N, in), w: (in, out), b: (out,) -> y: (N, out).  Keeps x, w.
     Paper: section 3.5 (fc6 to fc8).  Built in chapter 04.
     """
-    if x.ndim != 2 or x.shape[0] == 0:
-        raise InputError(f"linear: x has shape {x.shape}; make it (N, in), N > 0, by flatten(x)")
-    if w.ndim != 2 or w.shape[0] != x.shape[1]:
-        raise InputError(f"linear: w is {w.shape}, x is {x.shape}; w must be ({x.shape[1]}, out)")
-    if b is not None and b.shape != w.shape[1:]:
-        raise InputError(f"linear: b has shape {b.shape}; it must be {w.shape[1:]} for w {w.shape}")
+    checks.linear(x, w, b)
     y = _product(xp, x, w)
     if b is not None:
         xp.add(y, b, out=y)

@@ -1,8 +1,7 @@
 """Local response normalisation: neighbouring channels compete."""
 
-from ..errors import InputError
+from .. import checks
 from ..operation import op
-from .common import check_images, whole
 
 __all__ = ["local_response_norm"]
 
@@ -43,13 +42,7 @@ def local_response_norm(xp, x, *, size=5, k=2.0, alpha=1e-4, beta=0.75):
     Keeps x; s is computed again in backward, image by image in the cache, which costs less than
     fetching it from memory.  Paper: section 3.3.  Built in chapter 06.
     """
-    check_images("local_response_norm", x)
-    size = whole("local_response_norm", "size", size)
-    if size % 2 == 0:
-        raise InputError(f"local_response_norm: size is {size}; it must be odd, to have a middle")
-    if not (k > 0 and alpha >= 0):
-        raise InputError(f"local_response_norm: k is {k}, alpha is {alpha}; k must be positive, so "
-                         "that an image of zeros has something to be divided by, alpha at least 0")
+    size = checks.local_response_norm(x, size, k, alpha)
     y = xp.empty(x.shape, x.dtype)
     scratch_bytes = 4 * x.nbytes // x.shape[0]
 

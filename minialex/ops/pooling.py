@@ -2,18 +2,11 @@
 
 import math
 
+from .. import checks
 from ..operation import op
-from .common import check_images, output_size, select, whole
+from .common import output_size, select
 
 __all__ = ["avg_pool2d", "max_pool2d"]
-
-
-def _prepare(op, x, size, stride, most=math.inf):
-    check_images(op, x)
-    size, stride = whole(op, "size", size, most=most), whole(op, "stride", stride)
-    oh, ow = output_size(op, x.shape[1:3], (size, size), stride)
-    n, _, _, c = x.shape
-    return (n, oh, ow, c), 2 * x.nbytes // n  # the part of x and of y, or their gradients
 
 
 def _shifts(a, axis, size, stride, positions):
@@ -25,7 +18,7 @@ def _shifts(a, axis, size, stride, positions):
 def _largest(xp, views, out, which):
     """The largest of the views, and which of them it was: of equal ones, the first.
 
-    With a NaN among them the largest is NaN, and which it was, too, as if it were infinite.
+    NaN counts as infinity when it comes to which, and makes the largest NaN.
     """
     largest = views[0]
     for view in views[1:] or views:
@@ -40,11 +33,11 @@ def _largest(xp, views, out, which):
 
 
 def _give_back(xp, gy, which, gviews, stride):
-    """Add gy to that one of the gviews which was the largest; they hold zeros."""
+    """Give gy to that one of the gviews, which hold zeros, that was the largest."""
     hit, given = xp.empty(gy.shape, bool), xp.empty(gy.shape, gy.dtype)
     for k, gview in enumerate(gviews):
         xp.equal(which, k, out=hit)
-        if k < stride:  # has no number in common with a view before it
+        if k < stride:  # no view before it has written there
             select(xp, hit, gy, out=gview)
         else:
             xp.add(gview, select(xp, hit, gy, out=given), out=gview)
@@ -60,9 +53,12 @@ def max_pool2d(xp, x, *, size, stride):
     Keeps which number won, a byte each: neither x nor y (a third less memory at full size).
     Paper: section 3.4 (size 3, stride 2).  Built in chapter 06.
     """
-    (n, oh, ow, c), scratch_bytes = _prepare("max_pool2d", x, size, stride, most=255)
-    image, y = x.shape, xp.empty((n, oh, ow, c), x.dtype)
-    row, column = xp.empty((n, oh, x.shape[2], c), xp.uint8), xp.empty(y.shape, xp.uint8)
+    size, stride = checks.pool2d("max_pool2d", x, size, stride, most=255)
+    n, h, w, c = x.shape
+    oh, ow = output_size("max_pool2d", (h, w), (size, size), stride)
+    y = xp.empty((n, oh, ow, c), x.dtype)
+    row, column = xp.empty((n, oh, w, c), xp.uint8), xp.empty((n, oh, ow, c), xp.uint8)
+    scratch_bytes = 2 * x.nbytes // n
 
     def forward(part):
         best = xp.empty(row[part].shape, x.dtype)  # the largest down each column of a window
@@ -72,7 +68,7 @@ def max_pool2d(xp, x, *, size, stride):
     xp.over_batch(forward, n, scratch_bytes)
 
     def backward(gy):
-        gx = xp.empty(image, gy.dtype)
+        gx = xp.empty((n, h, w, c), gy.dtype)
 
         def pull(part):
             gx[part] = 0
@@ -93,8 +89,9 @@ def avg_pool2d(xp, x, *, size, stride):
     x: (N, H, W, C) -> y: (N, OH, OW, C), OH = (H - size) // stride + 1.  Keeps nothing.
     After LeCun et al. 1998 (size 2, stride 2), without its trained gain.  Built in chapter 07.
     """
-    (n, oh, ow, c), _ = _prepare("avg_pool2d", x, size, stride)
-    image, share = x.shape, 1 / size**2
+    size, stride = checks.pool2d("avg_pool2d", x, size, stride)
+    (n, h, w, c), share = x.shape, 1 / size**2
+    oh, ow = output_size("avg_pool2d", (h, w), (size, size), stride)
     y, part = xp.zeros((n, oh, ow, c), x.dtype), xp.empty((n, oh, ow, c), x.dtype)
 
     def windows(a):
@@ -106,7 +103,7 @@ def avg_pool2d(xp, x, *, size, stride):
         xp.add(y, xp.multiply(window, share, out=part), out=y)
 
     def backward(gy):
-        gx, each = xp.zeros(image, gy.dtype), gy * share
+        gx, each = xp.zeros((n, h, w, c), gy.dtype), gy * share
         for gwindow in windows(gx):
             xp.add(gwindow, each, out=gwindow)
         return gx

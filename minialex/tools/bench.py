@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import backend, nn, ops, optim
-from ..errors import InputError
+from .. import backend, models, nn, optim
+from ..datasets import Batch
 from ..tensor import Tensor, no_grad
-from ..training import suggest
-from .setup import build, choose_devices
+from ..training import train_steps
+from . import devices
+from .arguments import picture_file, whole
+from .text import say, table
 
-__all__ = ["bench"]
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "measure a training step on this machine"
+DESCRIPTION = ("Time the training step of a network, whole and layer by layer, beside what this "
+               "machine can do: its matrix product and its copy.")
 
 
 class Layer(NamedTuple):
     """A layer, both columns together: work of a batch, and medians of its time."""
 
     name: str
-    output: tuple[int, ...]  # of one column, without the batch
+    output: tuple[int, ...]  # without the batch
     gflop: float  # of the forward pass; 0: no matrix product
     megabytes: float  # of input, output and weights: the least that must be moved forward
     forward_ms: float
@@ -35,43 +41,83 @@ class Layer(NamedTuple):
     backward_ms: float
 
 
-def bench(options: argparse.Namespace) -> int:
-    """Measure the machine, the layers one by one, and the whole step."""
-    for name in ("batch", "steps"):
-        if getattr(options, name) < 1:
-            raise InputError(f"--{name} {getattr(options, name)}: give at least 1")
-    if options.threads is not None:
-        backend.set_threads(options.threads)
-    devices, why = choose_devices(options.devices)
-    devices = devices[:1] if options.model == "lenet5" else devices  # it has no columns
-    recipe, _ = suggest(options.model, options.batch)
-    classes, channels = (1000, 3) if options.model == "alexnet" else (10, 1)
-    net = build(options.model, devices, classes, channels, recipe.width, recipe.init,
-                recipe.image_size, 0)
-    rng = np.random.default_rng(0)
-    images = rng.standard_normal((options.batch, recipe.image_size, recipe.image_size, channels),
-                                 np.float32)
-    result: dict[str, Any] = {
-        "model": options.model, "batch": options.batch, "devices": devices,
-        "threads": backend.threads(), **_machine(devices[0])}
-    steps = _steps(net, images, rng.integers(0, classes, options.batch), devices, options.steps)
-    result |= steps | {"images_per_s": 1000 * options.batch / steps["step_ms"]}
-    result["peak_mib"] = {name: backend.device(name).memory().peak / 2**20 for name in devices}
-    result["layers"] = [layer._asdict() for layer in _layers(net, images, options.steps)]
-    if options.json:
-        print(json.dumps(result, indent=2))
-    else:
-        why = f": {why}" if len(devices) > 1 else ""
-        print(f"devices   {' and '.join(devices)}{why}; {backend.threads()} threads")
-        print(_table(result))
-    if options.plot:
-        from .plots import roofline
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    full = next(info.name for info in models.MODELS.values() if info.photographs)
+    parser.add_argument("--model", choices=list(models.MODELS), default=full, metavar="NAME",
+                        help=f"one of {', '.join(models.MODELS)} (default: %(default)s)")
+    parser.add_argument("--batch", type=whole(1), default=128, metavar="N",
+                        help="images in a step (default: %(default)s)")
+    parser.add_argument("--steps", type=whole(1), default=5, metavar="N",
+                        help="steps to time, after one to warm up (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    parser.add_argument("--plot", type=picture_file, metavar="FILE.png",
+                        help="draw the layers under the roof that the machine sets")
+    devices.add_arguments(parser)
 
-        roofline(result, Path(options.plot))
+
+def run(options: argparse.Namespace) -> int:
+    """Measure the whole step, the machine, and the layers one by one."""
+    names, why = devices.from_options(options)
+    info = models.model_info(options.model)
+    names = names[: info.columns]
+    net = models.build(info.name, names)
+    rng = np.random.default_rng(0)
+    shape = (options.batch, info.image_size, info.image_size, info.channels[0])
+    batch = Batch(rng.standard_normal(shape, np.float32), rng.integers(0, info.classes, shape[0]))
+    steps = _time_steps(net, batch, names, options.steps)
+    # Before anything else is measured: what that needs is no memory of the step.
+    peak = {name: backend.device(name).memory().peak / 2**20 for name in names}
+    result: dict[str, Any] = {
+        "model": info.name, "batch": options.batch, "devices": names,
+        "threads": backend.threads(), **_time_machine(names[0]), **steps,
+        "images_per_s": 1000 * options.batch / steps["step_ms"], "peak_mib": peak}
+    result["layers"] = [layer._asdict() for layer in _time_layers(net, batch.images, options.steps)]
+    if options.json:
+        say(json.dumps(result, indent=2))
+    else:
+        reason = f": {why}" if len(names) > 1 else ""
+        say(f"devices   {' and '.join(names)}{reason}; {backend.threads()} threads")
+        say(_as_text(result))
+    if options.plot:
+        from .plots import roofline  # Matplotlib is slow to import
+
+        roofline(result, options.plot)
     return 0
 
 
-def _machine(device: str) -> dict[str, float]:
+class _ClockedSGD(optim.SGD):
+    """Notes when each update begins."""
+
+    began = 0.0
+
+    def step(self) -> None:
+        self.began = _now(dict.fromkeys(p.device for p in self.parameters.values()))
+        super().step()
+
+
+def _time_steps(net: nn.Module, batch: Batch, names: Sequence[str],
+                count: int) -> dict[str, float]:
+    """Milliseconds of forward, backward, update and all; medians, after one step to warm up."""
+    optimizer, times, scores_at = _ClockedSGD(net.named_parameters(), 1e-4), [], 0.0
+
+    def look(path: str, layer: nn.Module, output: Tensor) -> None:
+        nonlocal scores_at
+        if not path:  # the whole net
+            scores_at = _now(names)
+
+    with nn.watch(net, after=look):
+        began = _now(names)
+        for _ in train_steps(net, optimizer, itertools.repeat(batch, count + 1)):
+            end = _now(names)
+            times.append([scores_at - began, optimizer.began - scores_at, end - optimizer.began,
+                          end - began])
+            began = _now(names)
+    parts = ("forward", "backward", "update", "step")
+    return {f"{part}_ms": 1000 * statistics.median(seconds)
+            for part, seconds in zip(parts, zip(*times[1:], strict=True), strict=True)}
+
+
+def _time_machine(device: str) -> dict[str, float]:
     """Speed of matrix products and of copies, spread over the threads as the ops do it."""
     target = backend.device(device)
     xp = target.xp
@@ -87,52 +133,21 @@ def _machine(device: str) -> dict[str, float]:
             xp.over_batch(lambda part: xp.copyto(copy[part], source[part]), many,
                           max(1, xp.workspace * 8 // many))
 
-        product = _median(multiply, [device], 7)
-        moved = _median(move, [device], 7)
+        product, moved = (_median(action, [device], 7) for action in (multiply, move))
     return {"product_gflops": 2 * n**3 / product / 1e6,
             "copy_gb_per_s": 2 * source.nbytes / moved / 1e6}
 
 
-def _steps(net: nn.Module, images: np.ndarray, labels: np.ndarray, devices: Sequence[str],
-           count: int) -> dict[str, float]:
-    """Milliseconds of forward, backward, update and all; medians, after one step to warm up."""
-    optimizer = optim.SGD(net.named_parameters(), 1e-4)
-    times: dict[str, list[float]] = {}
-    for _ in range(count + 1):
-        marks = [_now(devices)]
-        loss = ops.softmax_cross_entropy(net(images), labels)
-        marks.append(_now(devices))
-        loss.backward()
-        marks.append(_now(devices))
-        optimizer.step()
-        optimizer.zero_grad()
-        marks.append(_now(devices))
-        parts = [*np.diff(marks), marks[-1] - marks[0]]
-        for name, seconds in zip(("forward", "backward", "update", "step"), parts, strict=True):
-            times.setdefault(f"{name}_ms", []).append(1000 * float(seconds))
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
-
-
-def _layers(net: nn.Module, images: np.ndarray, count: int) -> list[Layer]:
+def _time_layers(net: nn.Module, images: np.ndarray, count: int) -> list[Layer]:
     """Every layer by itself, on random numbers of the shapes that it gets in the network."""
     calls: list[tuple[str, nn.Module, tuple[int, ...], str]] = []
 
-    def noted(path: str, layer: nn.Module, forward: Callable) -> Callable:
-        def call(x: Tensor) -> Tensor:
+    def look(path: str, layer: nn.Module, x: Tensor) -> None:
+        if not any(below for below, _ in layer.named_modules()):
             calls.append((path, layer, x.shape, x.device.name))
-            return forward(x)
-        return call
 
-    leaves = [(path, layer) for path, layer in net.named_modules()
-              if path and not any(below for below, _ in layer.named_modules())]
-    for path, layer in leaves:
-        layer.forward = noted(path, layer, layer.forward)
-    try:
-        with no_grad():
-            net(images)
-    finally:
-        for _, layer in leaves:
-            del layer.forward
+    with no_grad(), nn.watch(net, before=look):
+        net(images)
     total, seen = Counter(path for path, *_ in calls), Counter[str]()
     found: dict[str, Layer] = {}
     for path, layer, shape, device in calls:
@@ -141,7 +156,7 @@ def _layers(net: nn.Module, images: np.ndarray, count: int) -> list[Layer]:
         if total[path] > 1:  # a column has one pool, and uses it three times
             name += f".{seen[path]}"
         one = _time_layer(name, layer, shape, device, count, first=shape == images.shape)
-        found[name] = _sum(found[name], one) if name in found else one
+        found[name] = _both(found[name], one) if name in found else one
     return list(found.values())
 
 
@@ -171,45 +186,47 @@ def _time_layer(name: str, layer: nn.Module, shape: tuple[int, ...], device: str
                  gflop if first else 2 * gflop, 1000 * statistics.median(backward[1:]))
 
 
-def _sum(a: Layer, b: Layer) -> Layer:
+def _both(a: Layer, b: Layer) -> Layer:
     """Two columns' halves of a layer."""
-    return Layer(a.name, a.output, *(p + q for p, q in zip(a[2:], b[2:], strict=True)))
+    output = (*a.output[:-1], a.output[-1] + b.output[-1])
+    return Layer(a.name, output, *(p + q for p, q in zip(a[2:], b[2:], strict=True)))
 
 
-def _table(result: dict[str, Any]) -> str:
-    peak, copy = result["product_gflops"], result["copy_gb_per_s"]
-    lines = [f"machine   matrix product {peak:.0f} GFLOP/s, copy {copy:.1f} GB/s",
-             "",
-             "layer     output          forward  GFLOP/s  share   backward  GFLOP/s  share"]
+def _as_text(result: dict[str, Any]) -> str:
+    peak = result["product_gflops"]
+    rows = [["layer", "output", "forward", "GFLOP/s", "share", "backward", "GFLOP/s", "share"]]
     for layer in result["layers"]:
-        line = f"{layer['name']:9} {'x'.join(map(str, layer['output'])):13}"
+        row = [layer["name"], "x".join(map(str, layer["output"]))]
         for way, gflop in (("forward", layer["gflop"]), ("backward", layer["backward_gflop"])):
             ms = layer[f"{way}_ms"]
-            line += f"{ms:8.1f} ms"
-            line += f" {1000 * gflop / ms:7.0f} {100 * gflop / ms * 1000 / peak:5.0f} %" \
-                if gflop else " " * 16
-        lines.append(line.rstrip())
-    floor = sum(la["gflop"] + la["backward_gflop"] for la in result["layers"])
-    for name in ("forward", "backward", "update", "step"):
-        lines.append(f"{name:9} {result[f'{name}_ms']:21.1f} ms")
-    lines.append(f"floor     {1000 * floor / peak:21.1f} ms: {floor:.1f} GFLOP at that speed; the "
+            speed = 1000 * gflop / ms
+            row.append(f"{ms:.1f} ms")
+            row += [f"{speed:.0f}", f"{speed / peak:.0%}"] if gflop else ["", ""]
+        rows.append(row)
+    floor = sum(layer["gflop"] + layer["backward_gflop"] for layer in result["layers"])
+    lines = [f"machine   matrix product {peak:.0f} GFLOP/s, copy "
+             f"{result['copy_gb_per_s']:.1f} GB/s", "", table(rows, left=(0, 1)), ""]
+    lines += [f"{part:9} {result[f'{part}_ms']:9.1f} ms"
+              for part in ("forward", "backward", "update", "step")]
+    lines.append(f"floor     {1000 * floor / peak:9.1f} ms: {floor:.1f} GFLOP at that speed; the "
                  f"step takes {result['step_ms'] * peak / floor / 1000:.2f} times as long")
-    lines.append(f"images/s  {result['images_per_s']:21.1f}")
-    lines += [f"peak      {mib:21.1f} MiB on {name}" for name, mib in result["peak_mib"].items()]
+    lines.append(f"images/s  {result['images_per_s']:9.1f}")
+    lines += [f"peak      {mib:9.1f} MiB on {name}" for name, mib in result["peak_mib"].items()]
     return "\n".join(lines)
 
 
-def _median(action: Callable[[], None], devices: Sequence[str], count: int) -> float:
+def _median(action: Callable[[], None], names: Sequence[str], count: int) -> float:
     """Milliseconds, after one call to warm up."""
     seconds = []
     for _ in range(count + 1):
-        began = _now(devices)
+        began = _now(names)
         action()
-        seconds.append(_now(devices) - began)
+        seconds.append(_now(names) - began)
     return 1000 * statistics.median(seconds[1:])
 
 
-def _now(devices: Sequence[str]) -> float:
-    for name in devices:
+def _now(names: Any) -> float:
+    """The time when these devices have done their work."""
+    for name in names:
         backend.device(name).synchronize()
     return time.perf_counter()

@@ -18,6 +18,7 @@ import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,17 @@ from threadpoolctl import threadpool_info
 
 from .. import __version__, backend
 from ..backend import Device, DeviceError
-from ..datasets.fashion_mnist import _embedded, fashion_mnist
+from ..datasets import fashion_mnist, find_set
+from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
-from .setup import choose_devices
+from .text import command, say
 
-__all__ = ["doctor"]
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "say what is installed, and check that every device calculates right"
+DESCRIPTION = ("List versions, files and devices, and check each device against plain NumPy: every "
+               "op, copies between devices, a training step. Exit code 1 if something fails; a "
+               "machine without a GPU is no failure.")
 
 # As setup.cfg asks for them: name, module, least version.
 PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "matplotlib", "3.8"),
@@ -39,29 +46,35 @@ PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "ma
 
 GIB = 2**30
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
-REPORT = "this should not happen: see why with minialex doctor --debug, and report it"
+REPORT = "this should not happen: report it, with what this prints: {}"
 
 
-def doctor(options: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--devices", metavar="A,B,...",
+                        help="the devices to check (default: every GPU, cpu:0 and cpu:1)")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the report. Exit code 0, or 1 if something fails that users need."""
     findings, previous = [], ""
     for section, check, *arguments in _plan(options.devices):
         if section != previous and not options.json:
-            print(f"\n{section}" if previous else section, flush=True)
+            say(f"\n{section}" if previous else section)
         previous = section
         for finding in _findings(check, *arguments):
             if not options.debug:
                 finding = finding._replace(trace="")
             if not options.json:
-                print(_lines(finding), *finding.trace.splitlines(), sep="\n", flush=True)
+                say("\n".join([_lines(finding), *finding.trace.splitlines()]))
             findings.append({"section": section, **finding._asdict(), "verdict": finding.verdict})
     failed = sum(not finding["ok"] for finding in findings)
     if options.json:
-        print(json.dumps({"ok": not failed, "findings": findings}, indent=2))
+        say(json.dumps({"ok": not failed, "findings": findings}, indent=2))
     elif failed:
-        print(f"\nFAIL: {failed} of {len(findings)} findings; the line below each says what to do")
+        say(f"\nFAIL: {failed} of {len(findings)} findings; the line below each says what to do")
     else:
-        print(f"\nall is well: {len(findings)} findings, none fails")
+        say(f"\nall is well: {len(findings)} findings, none fails")
     return 1 if failed else 0
 
 
@@ -105,7 +118,7 @@ def _findings(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Itera
         try:
             yield from check(*arguments)
         except Exception as error:
-            yield Finding.of(name, error, REPORT)
+            yield Finding.of(name, error, REPORT.format(command("doctor", "--debug")))
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         text = textwrap.shorten(f"a warning: {text}", 280, placeholder=" ...")
         yield Finding(name, text, remedy="no harm is known; report it if something fails")
@@ -148,7 +161,8 @@ def _blas() -> Iterator[Finding]:
 
 def _gpu_package() -> Iterator[Finding]:
     cuda = backend.cuda()
-    packages = cuda.installed()
+    packages = {d.name: d.version for d in metadata.distributions()
+                if re.fullmatch(cuda.PACKAGES, d.name or "")}
     shown = " and ".join(f"{name} {version}" for name, version in sorted(packages.items()))
     if len(packages) > 1:
         yield Finding("CuPy", f"two packages of it are installed: {shown}", False,
@@ -168,13 +182,17 @@ def _cuda() -> Iterator[Finding]:
     cuda = backend.cuda()
     if not cuda.version:
         return
-    driver, made_for = cuda.versions()
-    answers = "the driver knows CUDA {}.{}".format(*driver) if driver[0] else "no driver answers"
-    yield Finding("CUDA", f"{answers}; CuPy is made for CUDA {made_for[0]}.{made_for[1]}",
-                  not 0 < driver[0] < made_for[0], backend.why_no_gpu())
+    driver, made_for = cuda.runtime().driverGetVersion(), cuda.runtime().runtimeGetVersion()
+    answers = f"the driver knows {_release(driver)}" if driver else "no driver answers"
+    yield Finding("CUDA", f"{answers}; CuPy is made for {_release(made_for)}",
+                  not 0 < driver // 1000 < made_for // 1000, backend.why_no_gpu())
     if os.environ.get(cuda.TF32, "0") not in ("", "0"):
         yield Finding(cuda.TF32, "this variable is set: products of float32 keep 10 bits after the "
                       "point instead of 23", False, f"unset {cuda.TF32}, then start again")
+
+
+def _release(version: int) -> str:
+    return f"CUDA {version // 1000}.{version % 1000 // 10}"
 
 
 # Files
@@ -183,7 +201,8 @@ def _cuda() -> Iterator[Finding]:
 def _data() -> Iterator[Finding]:
     try:
         train, test = (len(fashion_mnist(split)[0]) for split in ("train", "test"))
-        yield Finding("data", f"{_embedded()}: {train:,} training and {test:,} test images")
+        yield Finding("data", f"{find_set('fashion-mnist')}: {train:,} training and {test:,} test "
+                              "images")
     except ValueError as error:
         text, _, remedy = str(error).rpartition("; ")
         yield Finding("data", text, False,
@@ -198,7 +217,8 @@ def _runs() -> Iterator[Finding]:
             file.write(b"minialex")
     except OSError as error:
         yield Finding("runs", f"{folder} cannot be written ({error.strerror})", False,
-                      "go to a folder of your own, or use minialex train --out FOLDER")
+                      "go to a folder of your own, or name one: "
+                      f"{command('train', '--out', 'FOLDER')}")
         return
     free = shutil.disk_usage(existing).free
     yield Finding("runs", f"{folder}: can be written, {free / GIB:,.1f} GiB free", remedy=""
@@ -232,7 +252,9 @@ def _gpus(found: list[Device]) -> Iterator[Finding]:
 def _describe(device: Device) -> tuple[str, float]:
     """What it is, and its free memory in bytes."""
     if device.kind == "gpu":
-        what, free, total = backend.cuda().facts(device.index)
+        with device:
+            free, total = backend.cuda().runtime().memGetInfo()
+        what = backend.cuda().runtime().getDeviceProperties(device.index)["name"].decode()
     else:
         what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
         if not meminfo.exists():  # only Linux has it
@@ -246,7 +268,8 @@ def _peer_access(devices: Sequence[Device]) -> Iterator[Finding]:
     """The matrix: which GPU reaches the memory of which other one directly."""
     gpus = [device for device in devices if device.kind == "gpu"]
     for a in gpus if len(gpus) > 1 else []:
-        reached = {b.name: backend.cuda().reaches(a.index, b.index) for b in gpus if b is not a}
+        reached = {b.name: backend.cuda().runtime().deviceCanAccessPeer(a.index, b.index)
+                   for b in gpus if b is not a}
         row = ", ".join(f"{name} {'yes' if direct else 'no'}" for name, direct in reached.items())
         yield Finding(f"{a} reaches", row, remedy="" if all(reached.values()) else
                       "copies go through the host: right but slower; many GPUs allow nothing else")

@@ -6,49 +6,68 @@ import argparse
 import csv
 import io
 import json
-import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from .. import backend
-from ..datasets import ImageSet, batches
-from ..errors import FileError, InputError
+from ..datasets import Batch, Data, ImageSet, batches
+from ..errors import InputError
+from ..files import check_writable, replacing
 from ..training import Classifier, Evaluation, evaluate
 from ..training.evaluate import has_top5
-from . import plots
-from .run import write
-from .setup import Data, choose_devices, data_of_run, load_data
-from .text import columns, cut, say
+from . import trained
+from .arguments import path, whole
+from .images import open_data
+from .text import cut, fact, progress_bar, say, table, width
 
-__all__ = ["evaluate_run"]
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
 
+SUMMARY = "count the errors of a trained network"
+DESCRIPTION = ("Show a trained network images that it has not seen: errors in all and of each "
+               "class, and what it takes for what. Writes confusion.png, confusion.csv and "
+               "evaluation.json; with another split, other data or other weights, their names say "
+               "so, as in evaluation-val.json. A tie with another class is an error.")
 ROWS = 20  # classes in the printed table
 VIEWS = 10
 
 
-def evaluate_run(options: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    trained.add_arguments(parser)
+    parser.add_argument("--data", type=path, metavar="NAME|FOLDER",
+                        help="other images of the same classes (default: the data of the run)")
+    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
+                        help="where minialex data get has put its sets (default: as in the run)")
+    parser.add_argument("--split", choices=("test", "val", "train"),
+                        help="which of them (default: test, or val if there is no test)")
+    parser.add_argument("--ten-view", action="store_true",
+                        help="also average the probabilities of ten views of each image, as in "
+                             "2012: four corners and centre, and their mirror images")
+    parser.add_argument("--batch", type=whole(1), default=128, metavar="N",
+                        help="views that the network sees at once (default: %(default)s)")
+    parser.add_argument("--json", action="store_true",
+                        help="print what evaluation.json holds, and nothing else")
+    parser.add_argument("--out", type=path, metavar="FOLDER", help="where to write (default: RUN)")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print errors and the classes that are hard, and write the confusion matrix."""
-    if options.batch < 1:
-        raise InputError(f"--batch {options.batch}: give a whole number of at least 1")
-    if options.threads is not None:
-        backend.set_threads(options.threads)
-    wanted, why = choose_devices(options.devices)
-    classifier = Classifier.load(options.folder, wanted)
-    images, split = _images(options, classifier)
-    folder = _writable(Path(options.out or options.folder))
+    source = trained.load(options)
+    classifier = source.classifier
+    images, split, usual = _images(options, source)
+    folder = Path(options.out or source.folder)
+    check_writable(folder, "choose another --out")
     if not options.json:
-        devices = dict.fromkeys(str(p.device) for p in classifier.net.parameters())
-        say(f"network   {classifier.config['model']} of {options.folder}\n"
-            f"devices   {' and '.join(devices)}: {why}\n"
-            f"data      {images.name}: {len(images):,} {split} images, "
-            f"{len(images.classes):,} classes")
-    report = {"run": options.folder, "data": images.name, "split": split, "images": len(images)}
+        used = dict.fromkeys(str(p.device) for p in classifier.net.parameters())
+        fact("network", f"{classifier.config['model']} of {source.folder}")
+        fact("devices", f"{' and '.join(used)}: {source.why}")
+        fact("data", f"{images.name}: {len(images):,} {split} images, {len(images.classes):,} "
+                     "classes")
+    report = {"run": str(source.folder), "weights": source.file, "data": images.name,
+              "split": split, "images": len(images)}
     for views in ("centre", "ten_views") if options.ten_view else ("centre",):
         # Counted anew for each: at last that of the ten views, where they are wanted.
         confusion = np.zeros((len(images.classes), len(images.classes)), np.int64)
@@ -57,21 +76,40 @@ def evaluate_run(options: argparse.Namespace) -> int:
                           confusion)
         report[views] = _figures(result, len(images.classes), time.perf_counter() - began)
     report |= {"confusion_of": views, "classes": hardest(confusion, images.classes)}
-    write(folder / "evaluation.json", json.dumps(report, indent=2))
-    write(folder / "confusion.csv", as_csv(confusion, images.classes))
-    plots.confusion(confusion, images.classes, folder / "confusion.png")
-    say(json.dumps(report, indent=2) if options.json else as_text(report) +
-        f"\n\nwrote confusion.csv, confusion.png, evaluation.json to {folder}")
+    if not options.json:
+        say(as_text(report))
+    unusual = [source.kind] * bool(source.kind) + [split] * (not usual)
+    unusual += [images.name] * (options.data is not None)
+    written = _write(folder, "".join(f"-{word}" for word in unusual), report, confusion,
+                     images.classes)
+    say(json.dumps(report, indent=2) if options.json else
+        f"\nwrote {', '.join(written)} to {folder}")
     return 0
 
 
-def _images(options: argparse.Namespace, classifier: Classifier) -> tuple[ImageSet, str]:
-    """The images that are asked for, and the name of their split; they must fit the network."""
+def _write(folder: Path, end: str, report: dict[str, Any], confusion: np.ndarray,
+           classes: Sequence[str]) -> list[str]:
+    """Three files; `end` is that of their names, so that one evaluation leaves another alone."""
+    from . import plots  # Matplotlib is slow to import
+
+    names = [f"confusion{end}.csv", f"confusion{end}.png", f"evaluation{end}.json"]
+    texts = {names[0]: as_csv(confusion, classes), names[2]: json.dumps(report, indent=2)}
+    for name, text in texts.items():
+        with replacing(folder / name) as file:
+            file.write(f"{text}\n".encode())
+    plots.confusion(confusion, classes, folder / names[1])
+    return names
+
+
+def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[ImageSet, str, bool]:
+    """The images that are asked for, their split, and whether it is the usual one."""
+    classifier = source.classifier
     name = options.data or classifier.config["data"]
-    load = load_data if options.data else data_of_run
-    data = load(name, classifier.config["model"], classifier.config.get("data_dir"))
+    data = open_data(name, classifier.config["model"],
+                     options.data_dir or classifier.config.get("data_dir"), not options.data)
     splits = _splits(data)
-    split = options.split or list(splits)[-1]
+    usual = list(splits)[-1]
+    split = options.split or usual
     if split not in splits:
         raise InputError(f"--split {split}: {name} has {' and '.join(splits)} only")
     images = splits[split]
@@ -82,9 +120,9 @@ def _images(options: argparse.Namespace, classifier: Classifier) -> tuple[ImageS
                          "pictures in folders of the same names")
     if images.shape != classifier.preparation.mean.shape:
         raise InputError(f"--data {name}: images of shape {images.shape} came, the network of "
-                         f"{options.folder} needs {classifier.preparation.mean.shape}; give data "
+                         f"{source.folder} needs {classifier.preparation.mean.shape}; give data "
                          "of the kind that it was trained on")
-    return images, split
+    return images, split, split == usual
 
 
 def _splits(data: Data) -> dict[str, ImageSet]:
@@ -99,25 +137,15 @@ def _difference(some: Sequence[str], others: Sequence[str]) -> str:
     return f"{len(some):,}: {', '.join(own[:3])}{', ...' if len(own) > 3 else ''}"
 
 
-def _writable(folder: Path) -> Path:
-    """Find out before the work is done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"minialex")
-    except OSError as error:
-        raise FileError(f"{folder} cannot be written ({error.strerror}); "
-                        "choose another --out") from None
-    return folder
-
-
-def _feed(classifier: Classifier, images: ImageSet, batch: int, views: str) -> tqdm:
+def _feed(classifier: Classifier, images: ImageSet, batch: int, views: str) -> Iterator[Batch]:
+    """All images in batches of `batch` views, with a bar."""
     ten = views == "ten_views"
-    batch = max(1, batch // VIEWS) if ten else batch  # as many views at once
-    feed = batches(images, classifier.preparation, batch, ten_views=ten,
-                   threads=backend.threads())
-    return tqdm(feed, total=-(-len(images) // batch), desc=views.replace("_", " "), unit="batch",
-                leave=False, dynamic_ncols=True, disable=None, file=sys.stderr)
+    batch = max(1, batch // VIEWS) if ten else batch
+    with progress_bar(views.replace("_", " "), -(-len(images) // batch), "batch") as bar:
+        for item in batches(images, classifier.preparation, batch, ten_views=ten,
+                            threads=backend.threads()):
+            yield item
+            bar.update()
 
 
 def _figures(result: Evaluation, classes: int, seconds: float) -> dict[str, Any]:
@@ -156,23 +184,26 @@ def as_csv(confusion: np.ndarray, classes: Sequence[str]) -> str:
 def as_text(report: dict[str, Any]) -> str:
     """Two tables: all images, and class by class."""
     ways = [views for views in ("centre", "ten_views") if views in report]
-    lines = ["", " " * 11 + "".join(f"{views.replace('_', ' '):>12}" for views in ways)]
+    figures = [("", *(views.replace("_", " ") for views in ways))]
     for name, key, form in (("top-1 error", "top1_error", ".2%"),
                             ("top-5 error", "top5_error", ".2%"),
                             ("loss (nats)", "loss", ".3f"), ("seconds", "seconds", ".1f")):
-        numbers = (report[views][key] for views in ways)
-        lines.append(f"{name:11}" + "".join(f"{_number(number, form):>12}" for number in numbers))
-    rows = report["classes"][:ROWS]
-    wide = min(24, max(columns(row["class"]) for row in rows))
-    lines += ["", f"{cut('class', wide)}  images  top-1 error  most often taken for"]
-    for row in rows:
-        other = f"{cut(row['taken_for'], 20).rstrip()} ({row['times']:,})" if row["times"] else "-"
-        lines.append(f"{cut(row['class'], wide)}  {row['images']:6,}  "
-                     f"{_number(row['top1_error'], '.2%'):>11}  {other}")
+        figures.append((name, *(_number(report[views][key], form) for views in ways)))
+    rows: list[tuple[str, ...]] = [("class", "images", "top-1 error", "most often taken for")]
+    room = (width() - len("  images  top-1 error   (1,234)")) // 2  # for each of two names
+    for row in report["classes"][:ROWS]:
+        other = f"{_shortened(row['taken_for'], room)} ({row['times']:,})" if row["times"] else "-"
+        rows.append((_shortened(row["class"], room), f"{row['images']:,}",
+                     _number(row["top1_error"], ".2%"), other))
+    text = f"\n{table(figures)}\n\n{table(rows, left=(0, 3))}"
     if len(report["classes"]) > ROWS:
-        lines.append(f"... and {len(report['classes']) - ROWS:,} classes with no more errors: all "
-                     "are in evaluation.json")
-    return "\n".join(lines)
+        text += (f"\n... and {len(report['classes']) - ROWS:,} classes with no more errors: see "
+                 "the JSON file")
+    return text
+
+
+def _shortened(name: str, room: int) -> str:
+    return cut(name, room).rstrip()
 
 
 def _number(number: float | None, form: str) -> str:

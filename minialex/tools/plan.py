@@ -9,19 +9,65 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import InputError
+from .arguments import number, picture_file, whole
+from .text import say, table
 
-__all__ = ["MODELS", "SCHEMES", "Cost", "Machine", "Network", "best", "cost", "hours", "needed",
-           "plan", "speed_up"]
+__all__ = ["DESCRIPTION", "MODELS", "SCHEMES", "SUMMARY", "Cost", "Machine", "Network",
+           "add_arguments", "best", "cost", "hours", "needed", "run", "speed_up"]
 
+SUMMARY = "reckon what many workers would bring"
+DESCRIPTION = ("Reckon the time of a training step with many workers, of each way to share the "
+               "work out: data (each its images), hybrid (b) and (c) (images for convolutions, "
+               "units for fully connected layers), columns (each its kernels). The defaults are a "
+               "GPU of 2014 (K20) and its link, which with hybrid (b) took 98.05, 50.24, 26.20 and "
+               "15.68 hours with 1, 2, 4 and 8 workers (Krizhevsky 2014).")
 FLOAT = 4  # bytes
 EPOCHS, IMAGES = 90, 1_281_167  # of ILSVRC 2012, as in 2012 and 2014
 MOST = 2**20  # workers that anybody may think of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    positive = number("more than 0", lambda value: value > 0)
+    parser.add_argument("--workers", type=_workers, default="1,2,4,8", metavar="N,N,...|A..B",
+                        help="how many; 1..1024 doubles from 1 to 1,024 (default: %(default)s)")
+    parser.add_argument("--link", type=positive, default=6e9, metavar="BYTES",
+                        help="per second out of each worker, and as many in (default: 6e9, PCIe 2)")
+    parser.add_argument("--latency", type=number("of at least 0", lambda value: value >= 0),
+                        default=5e-6, metavar="SECONDS",
+                        help="until a message begins to arrive (default: %(default)s)")
+    parser.add_argument("--flops", type=positive, default=1.4e12, metavar="N",
+                        help="arithmetic per second of a worker, as measured in training "
+                             "(default: 1.4e12, one K20)")
+    parser.add_argument("--images", type=whole(1), default=128, metavar="N",
+                        help="of each worker in a step (default: %(default)s)")
+    parser.add_argument("--batch", type=whole(1), metavar="N",
+                        help="images in a step, all workers together: more workers then have fewer "
+                             "each")
+    parser.add_argument("--model", choices=tuple(MODELS), default="one-tower",
+                        help="of 2014 or of 2012 (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    parser.add_argument("--plot", type=picture_file, metavar="FILE.png",
+                        help="draw time and speed-up by workers, as .png, .jpg, .pdf or .svg")
+
+
+def _workers(text: str) -> list[int]:
+    """"1,2,8" -> [1, 2, 8]; "1..8" -> [1, 2, 4, 8]"""
+    try:
+        workers = [int(part) for part in text.replace("..", ",").split(",")]
+        if ".." in text:
+            first, last = workers
+            workers = [first * 2**i for i in range((last // first).bit_length())]
+    except (ArithmeticError, ValueError):
+        workers = [0]
+    if not workers or min(workers) < 1 or max(workers) > MOST:
+        raise argparse.ArgumentTypeError(
+            f"{text}: give numbers from 1 to {MOST:,}, as in 1,2,8 or 1..1024")
+    return workers
 
 
 @dataclass(frozen=True)
@@ -46,14 +92,24 @@ class Network:
         return self.conv_work + self.fc_work
 
 
-# The fully connected layers of both are 9216 x 4096, 4096 x 4096 and 4096 x 1000.
-_FC = {"fc_weights": 58_631_144, "fc_work": 58_621_952, "fc8_work": 4_096_000, "pool5": 9216,
-       "fc": 4096}
+def _network(kernels: Sequence[tuple[int, int, int, int]]) -> Network:
+    """From each convolution's kernel size, channels, kernels, and rows of its output."""
+    dense = [(6 * 6 * kernels[4][2], 4096), (4096, 4096), (4096, 1000)]
+    return Network(
+        conv_weights=sum(k * k * c * o + o for k, c, o, _ in kernels),
+        fc_weights=sum(inputs * units + units for inputs, units in dense),
+        conv_work=sum(k * k * c * o * side * side for k, c, o, side in kernels),
+        fc_work=sum(inputs * units for inputs, units in dense), fc8_work=4096 * 1000,
+        pool2=13 * 13 * kernels[1][2], pool5=6 * 6 * kernels[4][2], fc=4096)
+
+
 MODELS = {
-    # Krizhevsky 2014: 64, 192, 384, 256 and 256 kernels, each of which sees all maps.
-    "one-tower": Network(conv_weights=2_469_696, conv_work=655_566_528, pool2=32_448, **_FC),
-    # Krizhevsky et al. 2012: models.AlexNet.
-    "two-columns": Network(conv_weights=2_334_080, conv_work=665_784_864, pool2=43_264, **_FC),
+    # Krizhevsky 2014: each kernel sees all maps.
+    "one-tower": _network([(11, 3, 64, 55), (5, 64, 192, 27), (3, 192, 384, 13), (3, 384, 256, 13),
+                           (3, 256, 256, 13)]),
+    # Krizhevsky et al. 2012: those of conv2, conv4 and conv5 see the maps of their own column.
+    "two-columns": _network([(11, 3, 96, 55), (5, 48, 256, 27), (3, 256, 384, 13),
+                             (3, 192, 384, 13), (3, 192, 256, 13)]),
 }
 
 
@@ -182,13 +238,8 @@ def needed(scheme: str, net: Network, machine: Machine, within: float) -> int | 
     return enough
 
 
-def plan(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Print what the options ask for."""
-    for name in ("link", "flops", "images"):
-        if not 0 < getattr(options, name) < float("inf"):
-            raise InputError(f"--{name} {getattr(options, name)}: give a number above 0")
-    if not 0 <= options.latency < float("inf"):
-        raise InputError(f"--latency {options.latency}: give seconds, 0 or more")
     if options.batch is not None and options.batch < max(options.workers):
         raise InputError(f"--batch {options.batch}: give at least one image to each of "
                          f"{max(options.workers):,} workers")
@@ -197,11 +248,11 @@ def plan(options: argparse.Namespace) -> int:
                       options.batch or 0)
     result = {"model": options.model, "network": asdict(net), "machine": asdict(machine),
               "schemes": {name: _scheme(name, net, machine, options.workers) for name in SCHEMES}}
-    print(json.dumps(result, indent=2) if options.json else _table(result, net))
+    say(json.dumps(result, indent=2) if options.json else _as_text(result, net))
     if options.plot:
         from .plots import scaling
 
-        scaling(result, Path(options.plot))
+        scaling(result, options.plot)
     return 0
 
 
@@ -220,25 +271,28 @@ def _scheme(name: str, net: Network, machine: Machine, workers: list[int]) -> di
             "workers_for_a_minute": needed(name, net, machine, 1 / 60)}
 
 
-def _table(result: dict[str, Any], net: Network) -> str:
+def _as_text(result: dict[str, Any], net: Network) -> str:
     m = Machine(**result["machine"])
     images = f"{m.batch:,} images a step, all workers together" if m.batch else \
         f"{m.images:,} images a step"
-    lines = [f"network   {result['model']}: {net.weights:,} weights, of them "
-             f"{net.conv_weights:,} in convolutions;",
+    lines = [f"network   {result['model']}: {net.weights:,} weights,",
+             f"          {net.conv_weights:,} of them in convolutions;",
              f"          {net.work:,} multiply-accumulates an image",
              f"worker    {images}; {m.flops:g} FLOP/s;",
-             f"          link {m.link:g} bytes/s each way, {m.latency:g} s a message"]
+             f"          link {m.link:g} bytes/s each way, {m.latency:g} s a message",
+             "columns   MB that each worker sends in a step, on average;",
+             "          its time, and the share of it that is work;",
+             f"          {EPOCHS} epochs of ImageNet"]
     for name, scheme in result["schemes"].items():
-        lines += ["", f"{name:16}  sent by each               of it           ImageNet,", "workers"
-                  f"      batch         MB      ms a step    work  speed-up  {EPOCHS} epochs"]
-        lines += [f"{row['workers']:7,} {row['batch']:10,} {row['bytes'] / 1e6:10,.1f} "
-                  f"{1e3 * row['seconds']:14,.1f} {row['work_seconds'] / row['seconds']:7.0%} "
-                  f"{row['speed_up']:9,.2f} {row['imagenet_hours']:8.3g} h"
-                  for row in scheme["rows"]]
-        lines.append(f"at most {scheme['best_speed_up']:,.1f} times as fast, with "
-                     f"{scheme['best_workers']:,} workers\nImageNet in " + ", in ".join(
-                         f"{text}: " + (f"{scheme[key]:,} workers" if scheme[key] else "never")
-                         for text, key in (("an hour", "workers_for_an_hour"),
-                                           ("a minute", "workers_for_a_minute"))))
+        rows = [("workers", "batch", "MB", "ms", "work", "speed-up", "ImageNet")]
+        rows += [(f"{row['workers']:,}", f"{row['batch']:,}", f"{row['bytes'] / 1e6:,.1f}",
+                  f"{1e3 * row['seconds']:,.1f}", f"{row['work_seconds'] / row['seconds']:.0%}",
+                  f"{row['speed_up']:,.2f}", f"{row['imagenet_hours']:.3g} h")
+                 for row in scheme["rows"]]
+        hour, minute = (f"{scheme[key]:,} workers" if scheme[key] else "never"
+                        for key in ("workers_for_an_hour", "workers_for_a_minute"))
+        lines += ["", name, table(rows, left=()),
+                  f"at most {scheme['best_speed_up']:,.1f} times as fast, with "
+                  f"{scheme['best_workers']:,} workers",
+                  f"ImageNet in an hour: {hour}, in a minute: {minute}"]
     return "\n".join(lines)

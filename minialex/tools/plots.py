@@ -1,4 +1,4 @@
-"""Pictures of a run, as PNG files."""
+"""Pictures of a run, in the format that the ending of a name says."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import nn
 from ..datasets import ImageSet
-from ..training.checkpoint import replacing
+from ..files import replacing
 from .text import cut, printable
 
 __all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline", "scaling"]
@@ -21,7 +21,7 @@ __all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline
 matplotlib.use("Agg")  # files only: works without a screen
 
 from matplotlib import pyplot as plt
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, LogLocator
 
 BLUE, ORANGE, LIGHT_BLUE = "#2b6cb0", "#c05621", "#90cdf4"
 GREY, DARK_GREY = "#cbd5e0", "#718096"
@@ -32,7 +32,7 @@ NAMED, COUNTED = 40, 20  # classes: up to here a confusion matrix has names, and
 def _save(figure: Any, path: Path) -> None:
     with warnings.catch_warnings(), replacing(path) as file:
         warnings.filterwarnings("ignore", "Glyph .* missing")  # names in letters without a font
-        figure.savefig(file, dpi=110, format="png", bbox_inches="tight")
+        figure.savefig(file, dpi=110, format=path.suffix[1:].lower(), bbox_inches="tight")
     plt.close(figure)
 
 
@@ -40,32 +40,36 @@ def curves(log: Sequence[dict[str, Any]], split: str, path: Path,
            steps: Sequence[dict[str, Any]] = ()) -> None:
     """Loss and errors by epoch, the loss of every step, and dotted lines where the rate falls.
 
-    log, steps: the lines of log.jsonl and steps.jsonl.
+    log, steps: the lines of log.jsonl and steps.jsonl. A point stands at the end of its epoch.
     """
-    epochs = [entry["epoch"] for entry in log]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
-    if steps:
-        each = max(1, len(steps) // DOTS)  # steps in one dot of the line
-        some = steps[: len(steps) // each * each]
+    epochs = [entry["epoch"] for entry in log]
+    if known := [entry for entry in steps if entry["loss"] is not None]:
+        each = max(1, len(known) // DOTS)  # steps in one dot of the line
+        some = known[: len(known) // each * each]
         number, loss = (np.array([step[name] for step in some]).reshape(-1, each).mean(axis=1)
                         for name in ("step", "loss"))
-        left.plot(np.interp(number, [0] + [entry["steps"] for entry in log], [0, *epochs]), loss,
-                  lw=0.8, color=LIGHT_BLUE, label="training, by step")
-    left.plot(epochs, [e["train_loss"] for e in log], "o-", ms=3, color=BLUE, label="training")
-    left.plot(epochs, [e["val_loss"] for e in log], "o-", ms=3, color=ORANGE, label=split)
+        ends = np.array([(0, 0), *((e["steps"], e["epoch"]) for e in log if e["steps"])])
+        left.plot(np.interp(number, ends[:, 0], ends[:, 1]), loss, lw=0.8, color=LIGHT_BLUE,
+                  label="training, by step")
+    for axes, key, factor, colour, label in (
+            (left, "train_loss", 1, BLUE, "training"), (left, "val_loss", 1, ORANGE, split),
+            (right, "top1_error", 100, BLUE, "top-1"), (right, "top5_error", 100, ORANGE, "top-5")):
+        values = [np.nan if e[key] is None else factor * e[key] for e in log]
+        if not np.isnan(values).all():
+            axes.plot(epochs, values, "o-", ms=3, color=colour, label=label)
     left.set(title="Loss (nats)", xlabel="epoch", ylim=(0, None))
-    right.plot(epochs, [100 * e["top1_error"] for e in log], "o-", ms=3, color=BLUE, label="top-1")
-    right.plot(epochs, [100 * e["top5_error"] for e in log], "o-", ms=3, color=ORANGE,
-               label="top-5")
     right.set(title=f"Error on {split} (%)", xlabel="epoch", ylim=(0, None))
-    falls = [b["epoch"] - 0.5 for a, b in itertools.pairwise(log) if b["lr"] < a["lr"]]
+    falls = [a["epoch"] for a, b in itertools.pairwise(log)
+             if None not in (a["lr"], b["lr"]) and b["lr"] < a["lr"]]
     for axes in (left, right):
         for i, fall in enumerate(falls):
             axes.axvline(fall, color=DARK_GREY, ls=":", lw=1, label="_" if i else "rate / 10")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_xlim(0, 1.02 * epochs[-1])
+        axes.set_xlim(0, 1.02 * max(epochs, default=1))
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
     _save(figure, path)
 
 
@@ -119,6 +123,9 @@ def guesses(images: np.ndarray, titles: Sequence[str], probabilities: np.ndarray
     for k, (image, title) in enumerate(zip(images, titles, strict=True)):
         left, bars = axes[k // across, k % across * 2 :][:2]
         left.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255)
+        left.axis("on")  # a frame, without which a white picture would have no edge
+        left.set(xticks=(), yticks=())
+        left.spines[:].set(color=GREY, lw=0.8)
         left.set_anchor("NW")
         left.set_title(_label(title, 38), fontsize=10, loc="left", parse_math=False)
         best = np.argsort(-probabilities[k], kind="stable")[:top]
@@ -177,27 +184,52 @@ def roofline(result: dict[str, Any], path: Path) -> None:
     Across: operations for each byte that must be moved; up: speed of forward and backward.
     """
     peak, copy = result["product_gflops"], result["copy_gb_per_s"]
-    figure, axes = plt.subplots(figsize=(7, 4))
+    figure, axes = plt.subplots(figsize=(8, 4.5))
     layers = [layer for layer in result["layers"] if layer["gflop"]]
     intensity = [1000 * layer["gflop"] / layer["megabytes"] for layer in layers]
+    speeds = {way: [1000 * layer[flop] / layer[f"{way}_ms"] for layer in layers]
+              for way, flop in (("forward", "gflop"), ("backward", "backward_gflop"))}
     roof = np.geomspace(min(intensity) / 8, 2 * max(peak / copy, *intensity), 200)
     axes.loglog(roof, np.minimum(peak, copy * roof), color=DARK_GREY)
-    for way, flop, marker, colour in (("forward", "gflop", "o", BLUE),
-                                      ("backward", "backward_gflop", "s", ORANGE)):
-        speed = [1000 * layer[flop] / layer[f"{way}_ms"] for layer in layers]
-        axes.loglog(intensity, speed, marker, color=colour, label=way)
-    for layer, x in zip(layers, intensity, strict=True):
-        y = 1000 * layer["gflop"] / layer["forward_ms"]
-        axes.annotate(layer["name"], (x, y), (5, 4), textcoords="offset points", fontsize=8)
-    axes.set(xlabel="operations for each byte (FLOP/B)", ylabel="GFLOP/s", ylim=(None, 2 * peak),
+    for way, marker, colour in (("forward", "o", BLUE), ("backward", "s", ORANGE)):
+        axes.loglog(intensity, speeds[way], marker, color=colour, label=way)
+    for x, two in zip(intensity, zip(*speeds.values(), strict=True), strict=True):
+        axes.loglog([x, x], two, color=GREY, lw=1, zorder=1)  # the two of one layer
+    slowest = min(map(min, speeds.values()))
+    axes.set(xlabel="operations for each byte (FLOP/B)", ylabel="GFLOP/s",
+             ylim=(slowest / 3, 2 * peak),
              title=f"{result['model']}, batch {result['batch']}: matrix product {peak:.0f} "
                    f"GFLOP/s, copy {copy:.0f} GB/s")
     for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="lower right")
+    names = [layer["name"] for layer in layers]
+    markers = [(x, y) for way in speeds.values() for x, y in zip(intensity, way, strict=True)]
+    _write_apart(axes, names, [min(markers[i::len(layers)]) for i in range(len(layers))], markers)
     _save(figure, path)
+
+
+def _write_apart(axes: Any, names: Sequence[str], points: Sequence[tuple[float, float]],
+                 markers: Sequence[tuple[float, float]]) -> None:
+    """A name below each point, further below where it would lie on another name or a marker."""
+    height, letter = 12, 6  # points of a line, and of a letter, at font size 8
+    scale = 72 / axes.figure.dpi
+    taken = [(x - 5, y - 5, x + 5, y + 5)
+             for x, y in (axes.transData.transform(marker) * scale for marker in markers)]
+    for name, point in sorted(zip(names, points, strict=True), key=lambda item: -item[1][1]):
+        x, y = axes.transData.transform(point) * scale
+        half, down = letter * len(name) / 2, 8
+        while any(left < x + half and x - half < right and low < y - down
+                  and y - down - height < high for left, low, right, high in taken):
+            down += 2
+        taken.append((x - half, y - down - height, x + half, y - down))
+        line = {"arrowstyle": "-", "color": GREY, "lw": 0.8} if down > 8 else None
+        axes.annotate(name, point, (0, -down), textcoords="offset points", fontsize=8, ha="center",
+                      va="top", arrowprops=line,
+                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
 
 
 def scaling(result: dict[str, Any], path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,55 +11,73 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
-from ..datasets import DataError
-from ..datasets.image_folder import SUFFIXES
-from ..errors import InputError
+from ..datasets import DataError, pictures_in
 from ..training import Classifier
-from .setup import choose_devices
-from .text import bar, columns, cut, say, shows_blocks
+from . import trained
+from .arguments import path, picture_file, whole
+from .text import bar, columns, cut, printable, say, shows_blocks, width
 
-__all__ = ["predict"]
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_text", "run"]
 
+SUMMARY = "say what a trained network sees in pictures"
+DESCRIPTION = ("Print the best guesses of a trained network for each picture. A picture is read as "
+               "in training: shorter side, then the central square. A network that learnt from "
+               "grey images sees its brightness; the clothes of fashion-mnist are bright on black, "
+               "so a photograph on white looks strange to it. Exit code 2 if a picture could not "
+               "be read; the others are answered.")
 DRAWN = 40  # pictures in --plot, at most
-WIDTH, NAMES = 80, 32  # columns of the answers, and of the names of classes, at most
+NAMES = 32  # columns of the names of classes, at most
 
 
-def predict(options: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    trained.add_arguments(parser)
+    parser.add_argument("pictures", type=path, nargs="+", metavar="IMAGE",
+                        help="files, or folders for all pictures in them, also in the folders of "
+                             "classes inside")
+    parser.add_argument("--top", type=whole(1), default=5, metavar="N",
+                        help="how many guesses (default: %(default)s)")
+    parser.add_argument("--ten-view", action="store_true",
+                        help="average ten views of each picture, as in 2012, in place of the "
+                             "centre alone")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--plot", type=picture_file, metavar="FILE.png",
+                        help="draw the pictures (at most 40) beside their guesses; the ending, "
+                             ".png, .jpg, .pdf or .svg, is the format")
+
+
+def run(options: argparse.Namespace) -> int:
     """Print the best guesses for each picture. Exit code 2 if one of them could not be read."""
-    if options.top < 1:
-        raise InputError(f"--top {options.top}: give a whole number of at least 1")
-    if options.threads is not None:
-        backend.set_threads(options.threads)
-    classifier = Classifier.load(options.folder, choose_devices(options.devices)[0])
-    width = min(WIDTH, shutil.get_terminal_size().columns)  # 80 where there is no terminal
-    wide = min(NAMES, max(map(columns, classifier.classes)), max(8, width - 16))
+    source = trained.load(options)
+    classifier = source.classifier
     answers: list[dict[str, Any]] = []
     seen: list[tuple[str, np.ndarray, np.ndarray]] = []  # name, picture, probabilities
-    for path in _pictures(options.pictures):
+    for picture in _pictures(options.pictures):
         try:
-            image = _read(classifier, path)
-        except DataError as error:
-            answers.append({"picture": str(path), "error": str(error)})
-            say(f"minialex: {' '.join(str(error).split())}", sys.stderr)
+            image = _read(classifier, picture)
+        except (DataError, MemoryError) as error:
+            reason = f"{picture}: too large for the memory"
+            if isinstance(error, DataError):
+                reason = str(error)
+            answers.append({"picture": str(picture), "error": reason})
+            say(f"minialex: {' '.join(reason.split())}", sys.stderr)
             continue
         probabilities = classifier.predict([image], options.ten_view)[0]
         best = classifier.best(probabilities, options.top)
-        answers.append({"picture": str(path), "best": [
+        answers.append({"picture": str(picture), "best": [
             {"class": name, "probability": share} for name, share in best]})
         if not options.json:
-            say(as_text(str(path), best, wide, width, shows_blocks(sys.stdout)))
+            say(as_text(str(picture), best, classifier.classes))
         if options.plot and len(seen) < DRAWN:
-            seen.append((path.name, image, probabilities))
+            seen.append((picture.name, image, probabilities))
     if options.json:
-        print(json.dumps({"run": options.folder, "views": 10 if options.ten_view else 1,
-                          "pictures": answers}, indent=2))
+        say(json.dumps({"run": str(source.folder), "weights": source.file,
+                        "views": 10 if options.ten_view else 1, "pictures": answers}, indent=2))
     if seen:
         from . import plots  # Matplotlib is slow to import, and most calls need no picture
 
         names, images, guesses = zip(*seen, strict=True)
         plots.guesses(np.stack(images), names, np.stack(guesses), classifier.classes,
-                      Path(options.plot), options.top)
+                      options.plot, options.top)
         # On the standard output, nothing may stand beside JSON.
         say(f"wrote {options.plot}, with {len(seen)} of {len(answers)} pictures",
             sys.stderr if options.json else sys.stdout)
@@ -70,22 +87,21 @@ def predict(options: argparse.Namespace) -> int:
 def _pictures(names: Iterable[str]) -> Iterator[Path]:
     """Files as they are; of a folder the pictures in it, or, if there are none, the folder."""
     for name in names:
-        path = Path(name)
-        inside = sorted(p for p in path.glob("*") if p.suffix.lower() in SUFFIXES)
-        yield from inside or [path]
+        folder = Path(name)
+        yield from (folder.is_dir() and pictures_in(folder)) or [folder]
 
 
-def _read(classifier: Classifier, path: Path) -> np.ndarray:
-    if path.is_dir():
-        raise DataError(f"{path}: no pictures in this folder; they must end in "
-                        f"{', '.join(SUFFIXES)}")
-    return classifier.read(path)
+def _read(classifier: Classifier, picture: Path) -> np.ndarray:
+    if picture.is_dir():
+        raise DataError(f"{picture}: no pictures in this folder; name one that has some")
+    return classifier.read(picture)
 
 
-def as_text(title: str, best: Sequence[tuple[str, float]], wide: int, width: int,
-            blocks: bool) -> str:
-    """A title, and a line of `width` columns for each guess: name (`wide`), probability, bar."""
-    room = max(0, width - wide - len("    100.0%  "))
-    lines = (f"  {cut(name, wide, '…' if blocks else '...')}  {share:6.1%}  "
+def as_text(title: str, best: Sequence[tuple[str, float]], classes: Sequence[str]) -> str:
+    """A title, and a line as wide as the terminal for each guess: name, probability, bar."""
+    whole_line, blocks = width(), shows_blocks(sys.stdout)
+    wide = min(NAMES, max(columns(printable(name)) for name in classes), max(8, whole_line - 16))
+    room = max(0, whole_line - wide - len("    100.0%  "))
+    lines = (f"  {cut(printable(name), wide, '…' if blocks else '...')}  {share:6.1%}  "
              f"{bar(share, room, blocks)}" for name, share in best)
-    return "\n".join([title, *map(str.rstrip, lines), ""])
+    return "\n".join([printable(title), *map(str.rstrip, lines), ""])

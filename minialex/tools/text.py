@@ -1,14 +1,84 @@
-"""Names and bars for a terminal."""
+"""What goes to the terminal: all of it passes through `say`, which filters it."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import subprocess
 import sys
-from typing import TextIO
+import textwrap
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "cut", "printable", "say", "shows_blocks"]
+__all__ = ["bar", "columns", "command", "cut", "fact", "printable", "progress_bar", "say",
+           "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+NO_TERMINAL = 10_000  # columns of a file
+
+
+def say(text: object = "", stream: TextIO | None = None) -> None:
+    """Print at once, and never fail over a letter.
+
+    Names of files and classes, and what a server answers, may hold anything. What would steer the
+    terminal, or change the order in which letters are shown, becomes a "?", and so does what the
+    encoding of the stream does not have.
+    """
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"  # a stream without one keeps all letters
+    text = "\n".join(map(printable, str(text).split("\n")))
+    print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+
+
+def fact(label: str, text: str) -> None:
+    """A line that begins with its label; on a narrow terminal it goes on below itself.
+
+    Not for commands: they must stay in one line, to be pasted.
+    """
+    say(textwrap.fill(text, width(NO_TERMINAL), initial_indent=f"{label:10}",
+                      subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False))
+
+
+def printable(name: str) -> str:
+    """The name in one line: a space for each kind of white space, a "?" for what is no letter."""
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?"
+                   for letter in name)
+
+
+def command(*arguments: object, processes: int = 1) -> str:
+    """The line that runs minialex with these arguments, to be pasted where this one was typed.
+
+    processes: how many mpiexec shall start.
+    """
+    words = _started_as()
+    if processes > 1:
+        if words[1:2] != ["-m"]:
+            words = [sys.executable, "-m", "minialex"]
+        python = words[0]
+        beside = Path(python).with_name("mpiexec")  # of this environment, if it has one
+        mpiexec = str(beside) if os.sep in python and beside.exists() else "mpiexec"
+        words = [mpiexec, "-n", str(processes), python, "-m", "mpi4py", "-m", "minialex"]
+    words = [*words, *map(str, arguments)]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def _started_as() -> list[str]:
+    """How this process was started, without its arguments: ["python", "-m", "minialex"]."""
+    program = Path(sys.argv[0])
+    if program.stem == "minialex":
+        found = shutil.which("minialex")
+        return ["minialex" if found and Path(found) == program.absolute() else sys.argv[0]]
+    if program.parts[-2:] == ("minialex", "__main__.py"):
+        return [sys.orig_argv[0], "-m", "minialex"]
+    return [sys.executable, "-m", "minialex"]  # called from Python
+
+
+def width(most: int = 80) -> int:
+    """The columns of the terminal, or `most` if it has more or there is none."""
+    return min(most, shutil.get_terminal_size((most, 24)).columns)
 
 
 def columns(text: str) -> int:
@@ -24,6 +94,18 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
             text = text[:-1]
         text += ellipsis
     return text + " " * (width - columns(text))
+
+
+def table(rows: Sequence[Sequence[object]], left: Collection[int] = (0,)) -> str:
+    """Rows of cells as text: columns two spaces apart, each as wide as its widest cell.
+
+    left: the numbers of the columns that begin at the left; numbers stand at the right.
+    """
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    wide = [max(map(columns, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cut(cell, wide[i]) if i in left else cell.rjust(wide[i])
+                       for i, cell in enumerate(row)) for row in cells]
+    return "\n".join(map(str.rstrip, lines))
 
 
 def bar(share: float, width: int, blocks: bool) -> str:
@@ -43,13 +125,9 @@ def shows_blocks(stream: TextIO) -> bool:
     return stream.isatty()
 
 
-def printable(text: str) -> str:
-    """Names of files and folders may hold what is no letter: a "?" for each."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+def progress_bar(name: str, total: int | None, unit: str, done: int = 0, **options: Any) -> Any:
+    """tqdm's, on standard error, and on a terminal only; it goes away when it is closed."""
+    from tqdm import tqdm
 
-
-def say(text: str, stream: TextIO | None = None) -> None:
-    """Print at once, with a "?" for each letter that the stream cannot show."""
-    stream = stream or sys.stdout
-    encoding = stream.encoding or "ascii"
-    print(printable(text).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+    return tqdm(total=total, initial=done, desc=name, unit=unit, unit_scale=unit == "B",
+                leave=False, dynamic_ncols=True, disable=None, **options)

@@ -1,14 +1,19 @@
-"""Training: steps, evaluation, checkpoints, and the settings of a run."""
+"""Training: steps, evaluation, checkpoints, the settings of a run, and runs themselves."""
 
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .classifier import Classifier
 from .evaluate import Evaluation, evaluate, ranks
-from .loop import DivergedError, Step, train_steps
+from .events import EpochDone, Event, Kept, RateFell, Resumed
+from .events import RunDone, Saved, StepDone, Stuck
 from .plateau import entropy, plateau
 from .recipe import Recipe, change, explain, suggest
+from .run import Run
 from .schedule import plateau_falls, set_rates, step_falls
+from .step import DivergedError, Step, train_steps
+from .worker import Worker
 
-__all__ = ["CheckpointError", "Classifier", "DivergedError", "Evaluation", "Recipe", "Step",
-           "change", "entropy", "evaluate", "explain", "load_checkpoint", "plateau",
-           "plateau_falls", "ranks", "save_checkpoint", "set_rates", "step_falls", "suggest",
-           "train_steps"]
+__all__ = ["CheckpointError", "Classifier", "DivergedError", "EpochDone", "Evaluation", "Event",
+           "Kept", "RateFell", "Recipe", "Resumed", "Run", "RunDone", "Saved", "Step", "StepDone",
+           "Stuck", "Worker", "change", "entropy", "evaluate", "explain", "load_checkpoint",
+           "plateau", "plateau_falls", "ranks", "save_checkpoint", "set_rates", "step_falls",
+           "suggest", "train_steps"]

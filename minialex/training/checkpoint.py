@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,12 +17,16 @@ from ..errors import InputError
 from ..files import replacing
 from ..nn import Module
 from ..optim import SGD
+from .events import Kept
+from .stored import has_type
 
-__all__ = ["CheckpointError", "checkpoints", "load_checkpoint", "load_newest", "replacing",
-           "save_arrays", "save_checkpoint", "save_newest"]
+__all__ = ["BEST", "CheckpointError", "checkpoints", "drop_old", "load_arrays", "load_checkpoint",
+           "load_newest", "save_arrays", "save_checkpoint", "save_newest"]
 
 KEPT = 2  # newest checkpoints of a run that stay on the disk
 BEST = "best.safetensors"
+
+T = TypeVar("T")
 
 
 class CheckpointError(InputError):
@@ -54,7 +58,8 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         checksum = about.pop("crc32", None)  # older files have none
         if checksum not in (None, _checksum(arrays, about)):
             raise InputError("wrong checksum")
-    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError,
+            RecursionError) as error:
         raise CheckpointError(f"{path}: damaged, or not written by minialex ({error}); "
                               "use another checkpoint, or train again") from None
     return arrays, about
@@ -68,12 +73,17 @@ def _checksum(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> int
 
 
 def save_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
-                    progress: Mapping[str, Any]) -> None:
-    """All that the next step depends on: weights, velocities, random states, and `progress`."""
+                    progress: Mapping[str, Any],
+                    more: Mapping[str, np.ndarray] | None = None) -> None:
+    """All that the next step depends on: weights, velocities, random states, and `progress`.
+
+    more: arrays to store beside them, which `load_checkpoint` passes over.
+    """
     arrays = {f"weight/{name}": array for name, array in net.state().items()}
     arrays |= {f"velocity/{name}": array for name, array in optimizer.state().items()}
     random = {name: generator.state for name, generator in _generators(net).items()}
-    save_arrays(path, arrays, {"progress": progress, "lr": optimizer.lr, "random": random})
+    save_arrays(path, {**arrays, **(more or {})},
+                {"progress": progress, "lr": optimizer.lr, "random": random})
 
 
 def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD) -> dict[str, Any]:
@@ -82,26 +92,36 @@ def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD) -
     Raises CheckpointError, naming the file, if it is not one of this network; then net and
     optimizer stay as they are.
     """
+    return _load(path, net, optimizer, dict)
+
+
+def _load(path: str | os.PathLike[str], net: Module, optimizer: SGD,
+          read: Callable[[Any], T]) -> T:
+    """`load_checkpoint`, where `read` checks what is stored as progress -> what `read` gives."""
     arrays, about = load_arrays(path)
     try:
         missing = {"lr", "progress", "random"} - about.keys()
         if missing:
             raise InputError(f"no {', '.join(sorted(missing))} in it: weights without their run")
-        generators = _generators(net)
+        progress, generators = read(about["progress"]), _generators(net)
+        if not has_type(about["lr"], float):
+            raise InputError(f"lr is {about['lr']!r}; need a number")
         if generators.keys() != about["random"].keys():
             raise InputError(f"random states of {', '.join(about['random']) or 'no layer'} in it, "
                              f"here {', '.join(generators) or 'no layer'} needs one")
+        for name, generator in generators.items():
+            type(generator)().state = about["random"][name]  # raises if it is none
         # The velocities first: they are fewer where a part of the net is not trained.
         for prefix, owner in (("velocity/", optimizer), ("weight/", net)):
             owner.load_state({name.removeprefix(prefix): array for name, array in arrays.items()
                               if name.startswith(prefix)})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: does not fit this network ({error}); use another "
                               "checkpoint, or the network that it was saved from") from None
     optimizer.lr = about["lr"]
     for name, generator in generators.items():
         generator.state = about["random"][name]
-    return about["progress"]
+    return progress
 
 
 def checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
@@ -110,41 +130,48 @@ def checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def save_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
-                progress: Mapping[str, Any], best: bool = False) -> None:
+                progress: Mapping[str, Any], best: bool = False,
+                more: Mapping[str, np.ndarray] | None = None) -> Path:
     """Add a checkpoint, named after `progress["steps"]`, and drop what is older than the last two.
 
-    best: it becomes `best.safetensors`, too.
+    best: it becomes `best.safetensors`, too. more: as in `save_checkpoint`.
     """
     path = Path(folder) / f"checkpoint-{progress['steps']:09d}.safetensors"
     if best:  # first, because a run that goes on from the other does not come here again
-        save_checkpoint(path.with_name(BEST), net, optimizer, progress)
+        save_checkpoint(path.with_name(BEST), net, optimizer, progress, more)
         _second_name(path.with_name(BEST), path)
     else:
-        save_checkpoint(path, net, optimizer, progress)
+        save_checkpoint(path, net, optimizer, progress, more)
     _sync_names(path.parent)
+    drop_old(folder)
+    return path
+
+
+def drop_old(folder: str | os.PathLike[str]) -> None:
+    """Remove all but the newest two checkpoints; a process that was killed may have left more."""
     for old in checkpoints(folder)[KEPT:]:
         old.unlink()
 
 
 def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
-                say: Callable[[str], object]) -> dict[str, Any]:
-    """Go back to the newest checkpoint that can be read, or else to the best -> its `progress`.
+                read: Callable[[Any], T]) -> tuple[T, list[Kept]]:
+    """Go back to the newest checkpoint that can be read, or else to the best.
 
-    Those that are newer and damaged get the ending .damaged, and `say` is told.
+    read: makes of the stored progress what the caller wants, and raises ValueError if it cannot.
+    -> this, and those that are newer and damaged, whose names end in .damaged now.
     Raises CheckpointError if all are damaged, or none is there.
     """
     damaged: dict[Path, CheckpointError] = {}
     for path in [*checkpoints(folder), *Path(folder).glob(BEST)]:
         try:
-            progress = load_checkpoint(path, net, optimizer)
+            progress = _load(path, net, optimizer, read)
         except CheckpointError as error:
             damaged[path] = error
             continue
-        for other in damaged:
-            other.replace(f"{other}.damaged")  # if the disk, or its network, has only a bad day
-            say(f"{other}: cannot be used, and is called {other.name}.damaged now; going back to "
-                f"{path.name}")
-        return progress
+        # They are kept: it may be the disk, or its network, that is disturbed for now.
+        return progress, [
+            Kept(other, other.replace(f"{other}.damaged"),
+                 f"cannot be used; going back to {path.name}") for other in damaged]
     if not damaged:
         raise CheckpointError(f"{folder}: there is no checkpoint in it; name the folder of a run")
     raise CheckpointError(f"{folder}: none of its {len(damaged)} checkpoints can be used; the "
@@ -167,7 +194,7 @@ def _second_name(path: Path, name: Path) -> None:
 def _sync_names(folder: Path) -> None:
     """Bring the names of new files to the disk.
 
-    Else a power cut might undo them, and not the removal of older files.
+    Otherwise a power cut could undo them, but not the removal of older files.
     """
     with suppress(OSError):  # some systems cannot
         handle = os.open(folder, os.O_RDONLY)

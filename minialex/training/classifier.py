@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,69 +15,62 @@ from .. import backend, models, nn
 from ..backend import Device
 from ..datasets import DataError, Preparation, read_image
 from ..errors import InputError
-from .checkpoint import CheckpointError, load_arrays
+from .checkpoint import BEST, CheckpointError, checkpoints, load_arrays
 from .evaluate import log_probabilities
+from .folder import CONFIG, MEAN, MODEL
+from .progress import Progress
 from .recipe import Recipe
+from .stored import from_stored, has_type, read_json
 
-__all__ = ["Classifier", "build"]
+__all__ = ["Classifier"]
 
 AT_ONCE = 30  # views of pictures
-
-
-def build(model: str, devices: Sequence[str | Device], classes: int, channels: int, width: float,
-          init: str, image_size: int, seed: int) -> nn.Module:
-    """The network, with first weights drawn from `seed`."""
-    if model == "lenet5":
-        return models.LeNet5(classes, seed, devices[0])
-    return models.AlexNet(devices, classes, image_size, channels, width, init, seed)
 
 
 @dataclass(frozen=True)
 class Classifier:
     """A trained network, the names of its classes, and how it wants its pixels.
 
-    config: the settings of the run that it comes from.
+    config: the settings of the run that it comes from. path: of the file that had its weights.
     """
 
     net: nn.Module
     classes: Sequence[str]
     preparation: Preparation
     config: Mapping[str, Any] = field(default_factory=dict)
+    path: Path | None = None
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str],
-             devices: str | Device | Sequence[str | Device] | None = None) -> Classifier:
+             devices: str | Device | Sequence[str | Device] | None = None,
+             weights: str = "last") -> Classifier:
         """The network that a run has left in its folder.
 
-        devices: one, or one for each column (default: `backend.use`).
-        Raises CheckpointError if the run is not finished, or its weights are damaged.
+        devices: one, or one for each column (default: `backend.use`). weights: "last", those after
+        the last step, or of the newest checkpoint if the run is not finished; "best", those with
+        the smallest error on the validation images.
+        Raises CheckpointError if there are none, or they are damaged.
         """
-        path = _weights_in(Path(folder))
         if isinstance(devices, (str, Device)):
             devices = [devices]
         devices = devices or [backend.default()]
         if len(devices) > 2:
             raise InputError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
                              "each of two columns")
+        path, arrays, about = _stored(Path(folder), weights)
+        if "model" not in about:
+            raise CheckpointError(f"{path}: does not say what model it is of; train with "
+                                  "Run(..., about={'model': NAME})")
         try:
-            arrays, config = load_arrays(path)
-        except CheckpointError as error:
-            raise CheckpointError(f"{error}; or write it anew from the checkpoints of the run: "
-                                  f"minialex train --resume {folder}") from None
-        try:
-            recipe = Recipe(**{"mirror": 0.5, **config["recipe"]})  # older runs do not tell
-            mean = arrays.pop("input.mean")
-            net = build(config["model"], (devices[0], devices[-1]), len(config["classes"]),
-                        mean.shape[2], recipe.width, recipe.init, recipe.image_size, seed=0)
-            net.load_state(arrays)
+            return _restored(path, arrays, about, devices)
         except backend.DeviceError:
             raise
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError,
+                ValueError) as error:
+            version = about.get("version", "of no known version")
             raise CheckpointError(
-                f"{path}: written by minialex {config.get('version', 'of no known version')}, and "
-                f"not to be used with this one ({error}); install that version") from None
-        return cls(net, config["classes"], Preparation(
-            recipe.image_size, mean, recipe.scale, mirror=recipe.mirror), config)
+                f"{path}: written by minialex {version}, and not to be used with this one "
+                f"({error}); install that version") from None
 
     def predict(self, pictures: Sequence[str | os.PathLike[str] | np.ndarray],
                 ten_views: bool = False) -> np.ndarray:
@@ -124,13 +118,76 @@ class Classifier:
         return [(self.classes[label], float(probabilities[label])) for label in order]
 
 
-def _weights_in(folder: Path) -> Path:
-    path = folder / "model.safetensors"
+def _stored(folder: Path, weights: str) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
+    """The file with the wanted weights; these, with the mean image; settings and class names."""
+    if weights not in ("last", "best"):
+        raise InputError(f"Classifier.load: weights is {weights!r}; use 'last' or 'best'")
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: there is no such folder; name the folder of a run")
-    if not path.is_file() and (folder / "config.json").is_file():
-        raise CheckpointError(f"{folder}: this run is not finished, so there is no {path.name}; "
-                              f"finish it: minialex train --resume {folder}")
-    if not path.is_file():
-        raise CheckpointError(f"{folder}: there is no {path.name} in it; name the folder of a run")
-    return path
+    if weights == "last" and (folder / MODEL).is_file():
+        return folder / MODEL, *load_arrays(folder / MODEL)
+    damaged: list[CheckpointError] = []
+    for path in folder.glob(BEST) if weights == "best" else checkpoints(folder):
+        try:
+            return path, *_of_checkpoint(path)
+        except CheckpointError as error:
+            damaged.append(error)
+    if damaged:
+        raise damaged[0]
+    raise CheckpointError(f"{folder}: there are no {weights} weights in it; name the folder of a "
+                          "run, and wait for its first epoch" if weights == "best" else
+                          f"{folder}: there is no {MODEL} in it, and no checkpoint; name the "
+                          "folder of a run")
+
+
+def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Weights and mean image of a checkpoint, and what its folder tells of the run."""
+    arrays, about = load_arrays(path)
+    try:
+        progress = from_stored(Progress, about.get("progress"))
+    except InputError as error:
+        raise CheckpointError(f"{path}: not to be used ({error}); use another checkpoint") from None
+    try:
+        config = read_json(path.parent / CONFIG)
+        config = {**config, "classes": progress.classes}
+    except (InputError, TypeError) as error:
+        raise CheckpointError(f"{path.parent / CONFIG}: cannot be used ({error}); it must tell "
+                              f"what network {path.name} is of") from None
+    return {name.removeprefix("weight/"): array for name, array in arrays.items()
+            if name.startswith("weight/") or name == MEAN}, config
+
+
+def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
+              devices: Sequence[str | Device]) -> Classifier:
+    recipe = from_stored(Recipe, {"mirror": 0.5, **about["recipe"]})  # older runs do not tell
+    classes, mean = about["classes"], arrays.pop(MEAN)
+    if not has_type(classes, list[str]):
+        raise InputError("classes are no list of names")
+    if mean.ndim != 3 or min(mean.shape[:2]) < recipe.image_size:
+        raise InputError(f"{MEAN} is {mean.shape}; crops of {recipe.image_size} pixels do not fit")
+    zeros: Any = _NoMoreThan(sum(array.size for array in arrays.values()))
+    net = models.build(about["model"], devices, len(classes), mean.shape[2], recipe.width,
+                       recipe.init, recipe.image_size, seed=zeros)
+    net.load_state(arrays)
+    preparation = Preparation(recipe.image_size, mean, recipe.scale, mirror=recipe.mirror)
+    return Classifier(net, classes, preparation, about, path)
+
+
+class _NoMoreThan(np.random.Generator):
+    """Draws zeros, as first values of weights that are then loaded, and only so many of them.
+
+    Else a small file that claims to be of a large network would ask for the memory of that.
+    """
+
+    def __init__(self, left: int = 0) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.left = left
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        self.left -= math.prod(size)
+        if self.left < 0:
+            raise InputError("the file has fewer weights than such a network")
+        return np.zeros(size, dtype)
+
+    def spawn(self, n_children: int) -> list[Any]:  # of the masks of dropout
+        return list(np.random.default_rng(0).spawn(n_children))

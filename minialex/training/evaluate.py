@@ -20,7 +20,7 @@ class Evaluation(NamedTuple):
     """Shares of images, in [0, 1], and the mean loss in nats."""
 
     top1_error: float
-    top5_error: float
+    top5_error: float | None  # None with five classes or fewer
     loss: float
     images: int
 
@@ -43,8 +43,8 @@ def evaluate(net: Module, batches: Iterable[Batch],
     if not found:
         raise InputError("evaluate: no batches came; give at least one")
     rank = np.concatenate(found)
-    return Evaluation(float((rank >= 1).mean()), float((rank >= 5).mean()), loss / len(rank),
-                      len(rank))
+    top5 = float((rank >= 5).mean()) if has_top5(logs.shape[1]) else None
+    return Evaluation(float((rank >= 1).mean()), top5, loss / len(rank), len(rank))
 
 
 def has_top5(classes: int) -> bool:
@@ -53,7 +53,7 @@ def has_top5(classes: int) -> bool:
 
 
 def log_probabilities(net: Module, images: np.ndarray, views: int = 1) -> np.ndarray:
-    """What the net thinks of images: natural logarithms (n, classes). Without dropout.
+    """Natural logarithms of the probabilities of all classes: (n, classes). Without dropout.
 
     images: (n * views, H, W, C), the views of one image in a row: their probabilities are averaged
     (not their scores).  Paper: section 4.1. Leaves the net in the mode it had.

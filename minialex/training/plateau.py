@@ -11,24 +11,24 @@ NEAR, ABOVE = 0.98, 1.1  # losses between these shares of the entropy are on the
 
 # What to try, by the first weights that were tried.
 ADVICE = {
-    "paper": "--init run145 (larger weights in conv3 to conv5 let 16 times more of the image "
-             "through), or a higher --lr; a lower one, if the loss was far above this at first",
-    "run145": "--init he if the network is narrow (--width), else a higher --lr (a lower one, if "
-              "the loss was far above this at first); with 1,000 classes, some thousand steps here "
-              "are normal",
-    "he": "a lower --lr, a higher one, and look whether the labels are right",
+    "paper": "try init 'run145' (larger weights in conv3 to conv5 let 16 times more of the image "
+             "through), or a larger rate; a smaller one, if the loss was far above this at first",
+    "run145": "try init 'he' if the network is narrower than the paper's, else a larger rate (a "
+              "smaller one, if the loss was far above this at first); with 1,000 classes, some "
+              "thousand steps here are normal",
+    "he": "try a smaller rate, a larger one, and look whether the labels are right",
 }
 
 
 def entropy(labels: np.ndarray) -> float:
-    """The loss, in nats, of who knows only how frequent each label is: ln(classes) if equally."""
+    """The loss, in nats, of a guess by how frequent each label is: ln(classes) if equally."""
     counts = np.bincount(labels)
     shares = counts[counts > 0] / len(labels)
     return -float((shares * np.log(shares)).sum())
 
 
 def plateau(loss: float, steps: int, labels: np.ndarray, init: str) -> str:
-    """What to tell the user if a run sits on the plateau, or above; "" if not, or just begun.
+    """What to try if a run sits on the plateau, or above; "" if not, or if it has just begun.
 
     loss: mean over the last epoch; labels: of all training images; init: the first weights.
     """
@@ -37,7 +37,7 @@ def plateau(loss: float, steps: int, labels: np.ndarray, init: str) -> str:
         return ""
     if loss > ABOVE * level:
         return (f"the loss is {loss:.2f} after {steps:,} steps: more than that of a network that "
-                f"knows only how frequent the classes are ({level:.2f}). Start again with a lower "
-                "--lr; or with a higher one, if the loss has hardly moved")
+                f"knows only how frequent the classes are ({level:.2f}). Start again with a "
+                "smaller rate; or with a larger one, if the loss has hardly moved")
     return (f"the loss is {loss:.2f} after {steps:,} steps: that of a network that knows only how "
-            f"frequent the classes are ({level:.2f}). If it stays there, try {ADVICE[init]}")
+            f"frequent the classes are ({level:.2f}). If it stays there, {ADVICE[init]}")

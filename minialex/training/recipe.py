@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_type_hints
 
 from ..errors import InputError
+from ..models import model_info
+from .stored import has_type
 
-__all__ = ["Recipe", "change", "explain", "suggest"]
+__all__ = ["Recipe", "change", "check", "explain", "lengthen", "suggest"]
 
 FEW = 100_000  # images: below, an epoch is so few steps that ImageNet's numbers do not fit
 PHOTOGRAPHS = 3_068  # of the set that the numbers for few images were tried on
@@ -16,7 +19,7 @@ PHOTOGRAPHS = 3_068  # of the set that the numbers for few images were tried on
 
 @dataclass(frozen=True)
 class Recipe:
-    """All numbers of a training run; `explain` says where each comes from."""
+    """All numbers of a training run; `explain` says where each comes from, `RULES` what may be."""
 
     epochs: int
     batch: int
@@ -36,6 +39,43 @@ class Recipe:
     image_size: int  # rows and columns of a crop
     scale: float  # of grey levels
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            check(name, value)
+
+
+# What each setting may be, and how that is said.
+WHOLE = (lambda n: n >= 1, "a whole number of at least 1")
+COUNT = (lambda n: n >= 0, "a whole number of at least 0")
+RATE = (lambda x: x > 0, "a number more than 0")
+WIDEST = 8  # times as many kernels as in the paper
+
+
+def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+    return (lambda name: name in names), " or ".join(names)
+
+
+RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": WHOLE, "batch": WHOLE, "lr": RATE,
+    "falls": (lambda epochs: min(epochs, default=1) >= 1 and sorted(set(epochs)) == [*epochs],
+              "numbers of epochs, from 1 on, in order"),
+    "patience": COUNT, "momentum": (lambda x: 0 <= x < 1, "a number from 0 to less than 1"),
+    "weight_decay": (lambda x: x >= 0, "a number of at least 0"),
+    "bias_lr": (lambda x: x >= 0, "a number of at least 0"), "bias_falls": COUNT,
+    "mirror": (lambda x: 0 <= x <= 1, "a chance between 0 and 1"),
+    "noise": _one_of("run145", "literal", "none"), "noise_until": WHOLE, "conv1_until": WHOLE,
+    "init": _one_of("run145", "paper", "he"),
+    "width": (lambda x: 0 < x <= WIDEST,
+              f"a share of the paper's kernels, more than 0 and at most {WIDEST}"),
+    "image_size": WHOLE, "scale": RATE}
+
+
+def check(name: str, value: Any) -> None:
+    """Raises InputError if the setting `name` of a recipe cannot be `value`."""
+    fits, words = RULES[name]
+    if not (has_type(value, get_type_hints(Recipe)[name]) and fits(value)):
+        raise InputError(f"{name} is {value!r}; need {words}")
+
 
 # Value and source of every setting; after the first table only those that differ.
 Settings = dict[str, tuple[Any, str]]
@@ -52,7 +92,7 @@ _PAPER: Settings = {
     "bias_lr": (1.0, "paper, section 5: one rate for all layers"),
     "bias_falls": (3, "paper, section 5: one rate for all layers"),
     "mirror": (0.5, "paper, section 4.1"),
-    "noise": ("run145", "paper, section 4.1, as it was run; taken at its word (--noise literal) it "
+    "noise": ("run145", "paper, section 4.1, as it was run; taken at its word (literal) it "
                         "moves colours by hundreds of grey levels: the paper names eigenvalues "
                         "where their square roots are meant"),
     "noise_until": (90, "paper: never switched off"),
@@ -98,7 +138,7 @@ _FEW_RUN145: Settings = {
     "conv1_until": (19, "run 145, at the same share of the epochs; then conv1 is frozen"),
 }
 
-# Images of 28x28 pixels.
+# Images of 28x28 pixels. Width, first weights and size of images are those of the model.
 _SMALL: Settings = {
     "epochs": (10, "Not 2012: enough for 28x28 pixels"),
     "lr": (0.05, "Not 2012: a small network bears, and with few steps needs, five times the rate"),
@@ -107,46 +147,51 @@ _SMALL: Settings = {
                       "and mirrored by AlexNet's author (cuda-convnet)"),
     "noise_until": (90, "paper: never"),
     "conv1_until": (90, "paper: never frozen"),
-    "init": ("he", "Not 2012: He et al. 2015; in narrow layers the signal of std 0.01 is lost"),
-    "width": (0.25, "Not 2012: a quarter of the kernels"),
-    "image_size": (28, "Not 2012: smaller kernels for smaller images"),
-    "scale": (1 / 64, "Not 2012: 'he' expects inputs of about unit size, and grey levels vary by "
-                      "about 64"),
 }
-_LENET: Settings = {
-    "epochs": (15, "Not 2012: enough for 28x28 pixels"),
-    "init": ("he", "Not 1998: He et al. 2015"),
-    "width": (1.0, "LeCun et al. 1998"),
-    "image_size": (28, "LeCun et al. 1998: 28, and two zero rows and columns on each side"),
-}
-# What a set of images asks for.
-_DATA: dict[str, Settings] = {
-    "mnist": {"mirror": (0.0, "Not 2012: a digit in a mirror is another sign, or none")},
-}
-_FALLS = {"alexnet-small": ((7, 9), "Not 2012: after 7 and 9 tenths of the epochs"),
-          "lenet5": ((9, 13), "Not 2012: after 6 and 9 tenths of the epochs")}
+_SMALL_RUN145: Settings = {"falls": ((7, 9), "Not 2012: after 7 and 9 tenths of the epochs")}
+_SMALL_2012 = {"init": "Not 2012: He et al. 2015; in narrow layers the signal of std 0.01 is lost",
+               "width": "Not 2012: a quarter of the kernels",
+               "image_size": "Not 2012: smaller kernels for smaller images"}
+_SMALL_1998 = {"init": "Not 1998: He et al. 2015", "width": "LeCun et al. 1998",
+               "image_size": "LeCun et al. 1998: 28, and two zero rows and columns on each side"}
+_SLOWER: Settings = {"epochs": (15, "Not 2012: enough for 28x28 pixels")}
+_SLOWER_RUN145: Settings = {"falls": ((9, 13), "Not 2012: after 6 and 9 tenths of the epochs")}
+
+# What follows from other settings, or from the images.
+_SCALES = {False: _PAPER["scale"],
+           True: (1 / 64, "Not 2012: 'he' expects inputs of about unit size, and grey levels vary "
+                          "by about 64")}
+_NO_MIRROR = (0.0, "Not 2012: a digit in a mirror is another sign, or none")
 
 
 def suggest(model: str, images: int, name: str = "run145",
-            data: str = "") -> tuple[Recipe, dict[str, str]]:
+            mirror: bool = True) -> tuple[Recipe, dict[str, str]]:
     """Settings, and the source of each.
 
-    model: "alexnet", "alexnet-small", "lenet5"; images: how many there are to learn from;
-    name: "run145" (what the authors ran) or "paper" (what they printed); data: name of the images.
+    model: a name of `models.MODELS`; images: how many there are to learn from; name: "run145"
+    (what the authors ran) or "paper" (what they printed); mirror: whether an image and its mirror
+    image show the same kind of thing.
     """
     if name not in ("paper", "run145"):
         raise InputError(f"suggest: no recipe {name!r}; use 'paper' or 'run145'")
-    settings = _PAPER if name == "paper" else _RUN145
-    if model == "alexnet" and images < FEW:
-        settings = settings | _FEW | (_FEW_RUN145 if name == "run145" else {})
-    elif model != "alexnet":
-        settings = settings | _SMALL | (_LENET if model == "lenet5" else {})
-        if name == "run145":
-            settings["falls"] = _FALLS[model]
-    settings = settings | _DATA.get(data, {})
+    info, as_run = model_info(model), name == "run145"
+    few = info.photographs and images < FEW
+    settings = _RUN145 if as_run else _PAPER
+    if few:
+        settings = settings | _FEW | (_FEW_RUN145 if as_run else {})
+    elif not info.photographs:
+        settings = settings | _SMALL | (_SMALL_RUN145 if as_run else {})
+        of_2012 = info.year == 2012
+        if not of_2012:
+            settings = settings | _SLOWER | (_SLOWER_RUN145 if as_run else {})
+        for setting, source in (_SMALL_2012 if of_2012 else _SMALL_1998).items():
+            settings[setting] = getattr(info, setting), source
+        settings["scale"] = _SCALES[info.init == "he"]
+    if not mirror:
+        settings = settings | {"mirror": _NO_MIRROR}
     sources = {name: source for name, (_, source) in settings.items()}
     recipe = Recipe(**{name: value for name, (value, _) in settings.items()})
-    if model == "alexnet" and images < FEW:
+    if few:
         epochs = recipe.epochs * min(10, max(1, round(PHOTOGRAPHS / max(images, 1))))
         steps = epochs * -(-images // recipe.batch)
         sources["epochs"] = sources["epochs"].format(steps=steps, **asdict(recipe))
@@ -175,7 +220,7 @@ def change(recipe: Recipe, sources: dict[str, str],
     if "falls" in given:
         follow["patience"] = 0, "your falls have their epochs"
     if "init" in given:
-        follow["scale"] = (_SMALL if given["init"] == "he" else _PAPER)["scale"]
+        follow["scale"] = _SCALES[given["init"] == "he"]
     changed = {name: (value, reason) for name, (value, reason) in follow.items()
                if name not in given and value != getattr(recipe, name)}
     if "patience" in given and (recipe.falls or not given["patience"]):
@@ -184,6 +229,14 @@ def change(recipe: Recipe, sources: dict[str, str],
     changed |= {name: (value, "as you asked") for name, value in given.items()}
     return (replace(recipe, **{name: value for name, (value, _) in changed.items()}),
             sources | {name: reason for name, (_, reason) in changed.items()})
+
+
+def lengthen(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe of a run that has begun, with another number of epochs: what has its epoch keeps
+    it, and what would never have happened never does."""
+    later: dict[str, Any] = {name: epochs for name in ("noise_until", "conv1_until")
+             if recipe.epochs <= getattr(recipe, name) < epochs}
+    return replace(recipe, epochs=epochs, **later)
 
 
 def explain(recipe: Recipe, sources: dict[str, str]) -> str:

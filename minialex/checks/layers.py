@@ -1,0 +1,74 @@
+"""What layers, networks and optimizers are made of."""
+
+import difflib
+from numbers import Integral
+
+from ..errors import InputError, InputTypeError, UnknownNameError
+from .shapes import whole
+
+__all__ = ["as_before", "groups", "learnable", "not_empty", "probability", "seed", "sgd", "sizes",
+           "unknown_name"]
+
+
+def sizes(layer, name, shape):
+    for size in shape:
+        whole(layer, f"{name} {shape}: one size", size)
+
+
+def groups(layer, groups, *channels):
+    if any(n % whole(layer, "groups", groups) for n in channels):
+        raise InputError(f"{layer}: groups={groups} must divide {', '.join(map(str, channels))}")
+
+
+def probability(layer, name, value):
+    if not 0 <= value < 1:
+        raise InputError(f"{layer}: {name} is {value}; it is the probability to drop, in [0, 1)")
+
+
+def seed(rng):
+    """A random generator (which knows how to draw), a seed, or None."""
+    is_seed = isinstance(rng, Integral) and rng >= 0
+    if not (rng is None or is_seed or hasattr(rng, "standard_normal")):
+        raise InputError(f"rng is {rng!r}; give a numpy.random.Generator, a seed (a whole number, "
+                         "at least 0), or nothing")
+
+
+def unknown_name(owner, name, more=""):
+    """The error for an attribute that `owner` does not have."""
+    close = difflib.get_close_matches(name, dir(owner), 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return UnknownNameError(f"{type(owner).__name__} has no attribute {name!r}{hint}{more}")
+
+
+def sgd(parameters, rules, **numbers):
+    """What an SGD may be made of, but for the parameters themselves."""
+    if not hasattr(parameters, "__iter__"):
+        raise InputTypeError(f"SGD: got a {type(parameters).__name__}; pass net.parameters()")
+    for name, value in numbers.items():
+        if not value >= 0:  # nor a NaN
+            raise InputError(f"SGD: {name} is {value}; it must not be negative")
+    if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
+        raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
+                         "'weight_decay'")
+
+
+def learnable(optimizer, Tensor, name, p, others):
+    """A leaf of the tape, whose name none of the others has."""
+    if not isinstance(p, Tensor) or p.node:
+        raise InputTypeError(f"{optimizer}: parameter {name} is a {type(p).__name__}, or the "
+                             "result of an op; pass net.parameters()")
+    if others.get(name, p) is not p:
+        raise InputError(f"{optimizer}: two parameters have the same name, {name}; pass a dict by "
+                         "names")
+
+
+def not_empty(optimizer, parameters):
+    if not parameters:
+        raise InputError(f"{optimizer}: there are no parameters; pass net.parameters()")
+
+
+def as_before(optimizer, name, velocity, p):
+    """A parameter must have the shape and the type that it had when the optimizer was made."""
+    if (velocity.shape, velocity.dtype) != (p.shape, p.dtype):
+        raise InputError(f"{optimizer}: {name} was {velocity.dtype} {velocity.shape} and is now "
+                         f"{p.dtype} {p.shape}; drop the gradients, and make a new {optimizer}")

@@ -1,0 +1,1 @@
+"""Bring a public data set to this machine."""

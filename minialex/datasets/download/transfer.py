@@ -1,0 +1,146 @@
+"""One file from one address, by pooch: watched while it comes, checked, and whole or not there.
+
+pooch waits as long as a server sends anything, and writes as much as it sends. So it works in a
+thread of its own, and whoever waits for the file looks at how it grows: a server that is too slow
+or sends too much is given up. pooch's own `retrieve` would overwrite a file that somebody has put
+there, and speaks on the terminal; so its parts are used, the downloader and the checksum.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from threading import Thread
+from typing import BinaryIO, NamedTuple
+from urllib.parse import urlsplit
+
+from ...files import replacing
+from ..sets.facts import Download
+from .unpack import MOST_BYTES
+
+__all__ = ["PATIENCE", "Failed", "Patience", "Progress", "fault", "receive"]
+
+CHUNK = 2**14  # bytes that are written at a time
+Progress = Callable[[str, int, int | None], object]
+
+
+class Patience(NamedTuple):
+    """When a server is given up.
+
+    seconds: a span of time in each of which something must come, `rate` bytes a second at least;
+    total: seconds for the whole file.
+    """
+
+    seconds: float = 30.0
+    rate: float = 1000.0
+    total: float = 6 * 3600.0
+
+
+PATIENCE = Patience()
+
+
+class Failed(Exception):
+    """What went wrong at an address, in the words of somebody who waits for a file."""
+
+
+def receive(address: str, path: Path, download: Download, patience: Patience,
+            progress: Progress) -> None:
+    """Bring the file at `address` to `path`.
+
+    Raises Failed if this address does not give it; FileError if it cannot be written.
+    """
+    host = urlsplit(address).netloc
+    with replacing(path) as file:
+        try:
+            _watch(address, file, path.name, download.size, patience, progress)
+            file.flush()
+            wrong = fault(Path(file.name), download)
+        except Failed as error:
+            raise Failed(f"{host}: {error}") from None
+        if wrong:
+            raise Failed(f"{host}: {wrong}")
+
+
+def fault(path: Path, download: Download) -> str | None:
+    """How a file differs from what is published of it."""
+    size = path.stat().st_size
+    if download.size is not None and size != download.size:
+        return f"{size:,} bytes came, need {download.size:,}"
+    if download.checksum is not None:
+        from pooch import file_hash
+
+        method, _, need = download.checksum.partition(":")
+        came = file_hash(str(path), method)
+        if came != need:
+            return f"wrong checksum, {method} {came} came, need {need}"
+    return None
+
+
+def _watch(address: str, file: BinaryIO, name: str, size: int | None, patience: Patience,
+           progress: Progress) -> None:
+    """Let a thread write to the file until all has come, or the server is given up."""
+    most = MOST_BYTES if size is None else size
+    errors: list[Exception] = []
+    # A thread whose server is given up ends with the next byte: its file is closed by then.
+    thread = Thread(target=_transfer, args=(address, file, patience.seconds, errors), daemon=True)
+    thread.start()
+    began = looked = time.monotonic()
+    before = 0
+    while thread.is_alive():
+        thread.join(min(0.1, patience.seconds / 10))
+        now, done = time.monotonic(), os.fstat(file.fileno()).st_size
+        progress(name, done, size)
+        if done > most:
+            raise Failed(f"more than {most:,} bytes came")
+        if now - began > patience.total:
+            raise Failed(f"not all had come after {patience.total:g} s")
+        if now - looked > patience.seconds:
+            if done - before < patience.rate * patience.seconds:
+                raise Failed(f"only {done - before:,} bytes came in {patience.seconds:g} s")
+            looked, before = now, done
+    for error in errors:
+        raise _explained(error, patience.seconds)
+
+
+def _transfer(address: str, file: BinaryIO, seconds: float, errors: list[Exception]) -> None:
+    """Write what the server sends; what goes wrong is for the thread that waits."""
+    import requests  # pooch is made of it
+    from pooch import HTTPDownloader
+
+    answers: list[requests.Response] = []  # to be closed: pooch leaves them open if anything fails
+    download = HTTPDownloader(
+        chunk_size=CHUNK, timeout=seconds,
+        headers={"Accept-Encoding": "identity"},  # else requests unpacks what a server packs again
+        hooks={"response": lambda answer, **_: answers.append(answer)})
+    try:
+        download(address, file, None)
+    except Exception as error:
+        errors.append(error)
+    finally:
+        for answer in answers:
+            answer.close()
+
+
+def _explained(error: Exception, seconds: float) -> Exception:
+    """What happened, as Failed; an error of the disk stays as it is."""
+    import requests
+
+    answer = getattr(error, "response", None)
+    if answer is not None:  # of the reason only what is standard: the server's may be anything
+        known = {status.value: status.phrase for status in HTTPStatus}
+        return Failed(f"the server answered {answer.status_code} "
+                      f"{known.get(answer.status_code, '')}".rstrip())
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return Failed(f"no answer for {seconds:g} s")
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return Failed("the connection closed before all had come")
+    if isinstance(error, requests.exceptions.SSLError):
+        return Failed("the server's certificate was not accepted")
+    if isinstance(error, requests.ConnectionError):
+        return Failed("no connection")
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    return Failed(str(error))  # of a wrong header, or of certificates that are not there

@@ -1,0 +1,28 @@
+"""Which data sets there are: the public ones by name, ImageNet, and any folder of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ..errors import DataError
+from .cifar10 import CIFAR10
+from .clothing import CLOTHING
+from .facts import PublicSet
+from .fashion_mnist import FASHION_MNIST, FASHION_MNIST_FULL
+from .imagenet import IMAGENET
+from .imagenette import IMAGENETTE
+from .mnist import MNIST
+
+__all__ = ["SETS", "look_up"]
+
+SETS: Mapping[str, PublicSet] = MappingProxyType({known.name: known for known in (
+    FASHION_MNIST, FASHION_MNIST_FULL, MNIST, CIFAR10, CLOTHING, IMAGENETTE, IMAGENET)})
+
+
+def look_up(name: str) -> PublicSet:
+    """The set of this name. Raises DataError if there is none."""
+    if name not in SETS:
+        raise DataError(f"data set {name!r} came; need one of {', '.join(SETS)}; "
+                        "correct the name")
+    return SETS[name]

@@ -1,0 +1,205 @@
+"""ImageNet 2012 (ILSVRC) as its owners give it out: two large tars and a list of labels.
+
+    ILSVRC2012_img_train.tar       1,000 tars, each named by its class: n01440764.tar, ...
+    ILSVRC2012_img_val.tar         50,000 pictures without classes
+    ILSVRC2012_devkit_t12.tar.gz   with the classes of these, as numbers from 1 to 1000
+
+A class is named by its wnid, the number of a noun in WordNet: n01440764 is "tench, Tinca tinca".
+Source: O. Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015.
+"""
+
+from __future__ import annotations
+
+import csv
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path, PurePath
+from typing import IO
+
+from ...errors import InputError
+from ..errors import DataError
+from .facts import Download, PublicSet
+from .folder import class_files, class_folders, listed
+from .source import File, Source, printable, unreadable
+
+__all__ = ["IMAGENET", "class_names", "imagenet_source", "is_imagenet", "validation_classes",
+           "wnids"]
+
+TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
+_KIT, TRUTH = "ILSVRC2012_devkit_t12", "ILSVRC2012_validation_ground_truth.txt"
+DEVKIT, KAGGLE = f"{_KIT}.tar.gz", "LOC_val_solution.csv"
+_PATTERN = f"ILSVRC2012_val_{8 * '[0-9]'}.JPEG"
+
+# Its owners give it to whoever agrees to their terms, so there are no addresses.
+IMAGENET = PublicSet(
+    name="imagenet", images={"train": 1_281_167, "val": 50_000}, classes=1_000, pixels="any",
+    licence="ImageNet's",  # for research and teaching, without commercial use
+    citation="O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, "
+             "International Journal of Computer Vision 115, 2015, arXiv:1409.0575",
+    home="https://image-net.org/challenges/LSVRC/2012/",
+    folder="imagenet", holds=("train", "val"),
+    downloads=(
+        Download(TRAIN, (), 147_897_477_120,
+                 "md5:1d675b47d978889d74fa0da5fadfb00e"),
+        Download(VAL, (), 6_744_924_160,
+                 "md5:29b22e2961454d5413ddabcf34fc5622"),
+        # Names the classes of the validation images.
+        Download(DEVKIT, (), None,
+                 "md5:fa75699e90414af021442c21a62c3abf")))
+
+
+@cache
+def wnids() -> Mapping[str, str]:
+    """The name of each of the 1,000 wnids, in the order of ILSVRC2012_ID (1 to 1000)."""
+    text = Path(__file__).with_name("imagenet_classes.txt").read_text(encoding="utf-8")
+    return dict(line.split(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+
+def class_names(classes: Sequence[str]) -> list[str]:
+    """What to call classes: a wnid of ImageNet 2012 gets its name, any other stays as it is."""
+    names = [wnids().get(key, key) for key in classes]
+    # A bird and a machine are both called "crane": where a name comes twice, the wnid is added.
+    often = Counter(names)
+    return [name if often[name] == 1 else f"{name} ({key})"
+            for key, name in zip(classes, names, strict=True)]
+
+
+def is_imagenet(root: Path) -> bool:
+    """Whether `root` holds the official tars, or pictures with the official flat folder val."""
+    return any((root / name).is_file() for name in (TRAIN, VAL)) or _flat_val(root) is not None
+
+
+def imagenet_source(root: Path) -> Source:
+    """The pictures in the official tars, which are read in place, or in train and a flat val.
+
+    Raises DataError if a tar or the labels of the validation pictures are missing or damaged.
+    """
+    flat = _flat_val(root)
+    if flat is None:
+        if not (root / TRAIN).is_file():
+            raise DataError(f"{root}: there is {VAL}, but no {TRAIN}; put it there")
+        train, remedy = root / TRAIN, "get it again"
+        classes, files = _train_files(train)
+        unlabelled = _val_files(root / VAL) if (root / VAL).is_file() else []
+    else:
+        train, remedy = flat.parent / "train", "unpack each tar there into a folder of its name"
+        classes = class_folders(train)
+        files = class_files(train, classes)
+        unlabelled = [listed(path, f"val/{path.name}") for path in flat.glob(_PATTERN)]
+    if not files:
+        raise DataError(f"{train}: no pictures of any class in it; {remedy}")
+    source = Source(classes, {"train": files}, [])
+    if unlabelled or (root / VAL).is_file():
+        truth = validation_classes(root)
+        if flat is None and len(unlabelled) < len(truth):
+            # Cut off behind a picture, a tar looks whole.
+            raise DataError(f"{root / VAL}: damaged or cut off ({len(unlabelled):,} pictures, for "
+                            f"{len(truth):,} labels); get the file again")
+        source.splits["val"] = _labelled(unlabelled, truth, classes)
+    else:
+        source.remarks.append(f"no {VAL}: there are pictures for training only")
+    return source
+
+
+def _flat_val(root: Path) -> Path | None:
+    """The folder val, if the validation pictures lie in it without folders of classes."""
+    for folder in (root / "val", root / "ILSVRC/Data/CLS-LOC/val"):  # the latter as from Kaggle
+        if next(folder.glob(_PATTERN), None) and (folder.parent / "train").is_dir():
+            return folder
+    return None
+
+
+def _labelled(files: Sequence[File], truth: Mapping[int, str],
+              classes: Sequence[str]) -> list[File]:
+    """The files in the order of their numbers, with their labels."""
+    labels = {name: i for i, name in enumerate(classes)}
+    done = []
+    for file in sorted(files):
+        wnid = truth.get(int(Path(file.name).stem[-8:]), "not listed")
+        if wnid not in labels:
+            raise DataError(f"{file.name}: its class is {wnid}, which is none of the "
+                            f"{len(labels)} to learn; need the whole set of 2012")
+        done.append(file._replace(label=labels[wnid]))
+    return done
+
+
+def validation_classes(root: Path) -> dict[int, str]:
+    """The wnid of each validation picture, by the number in its name.
+
+    From the official development kit, packed or not, or from Kaggle's LOC_val_solution.csv, in
+    `root`. Raises DataError if there is none, or it is damaged.
+    """
+    for path in (root / DEVKIT, root / _KIT / "data" / TRUTH, root / TRUTH, root / KAGGLE):
+        if path.is_file():
+            try:
+                return _read_labels(path)
+            except (tarfile.TarError, OSError, EOFError, LookupError, ValueError) as error:
+                raise DataError(f"{path}: damaged ({error}); need the labels of the validation "
+                                "pictures; get the file again") from None
+    raise DataError(f"{root}: the classes of the validation pictures are missing; put {DEVKIT} "
+                    f"there, from the same page as the pictures, or {KAGGLE} from Kaggle")
+
+
+def _read_labels(path: Path) -> dict[int, str]:
+    if path.name == KAGGLE:  # ILSVRC2012_val_00048981,n03995372 85 1 499 272
+        with open(path, newline="", encoding="utf-8") as file:
+            return {int(row["ImageId"][-8:]): row["PredictionString"].split()[0]
+                    for row in csv.DictReader(file)}
+    if path.name == DEVKIT:
+        with tarfile.open(path, "r:gz") as packed:  # a missing member is a KeyError
+            member = packed.extractfile(f"{_KIT}/data/{TRUTH}")
+            text = member.read().decode() if member else ""
+    else:
+        text = path.read_text(encoding="utf-8")
+    in_order = list(wnids())
+    numbers = [int(line) for line in text.split()]
+    if not numbers or min(numbers) < 1 or max(numbers) > len(in_order):
+        raise InputError(f"numbers must be 1 to {len(in_order)}")
+    return {picture: in_order[number - 1] for picture, number in enumerate(numbers, 1)}
+
+
+def _train_files(path: Path) -> tuple[list[str], list[File]]:
+    """Classes and files of the tar of tars. A file inside begins where both offsets add up."""
+    by_class: dict[str, list[File]] = {}
+    with _opened(path) as whole:
+        for outer, opened in _members(whole, path):
+            if outer.name.endswith(".tar"):
+                by_class[Path(outer.name).stem] = [
+                    File(f"{path.name}/{outer.name}/{printable(inner.name)}", 0, str(path),
+                         outer.offset_data + inner.offset_data, inner.size)
+                    for inner, _ in _members(opened, path)]
+    classes = sorted(by_class)
+    return classes, [file._replace(label=label) for label, name in enumerate(classes)
+                     for file in sorted(by_class[name])]
+
+
+def _val_files(path: Path) -> list[File]:
+    with _opened(path) as whole:
+        return [File(f"{path.name}/{member.name}", 0, str(path), member.offset_data, member.size)
+                for member, _ in _members(whole, path) if PurePath(member.name).match(_PATTERN)]
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _members(file: IO[bytes], path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Each regular file of a tar, and where to read it. Raises DataError if not all are there."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as packed:
+            for member in packed:
+                if member.isreg() and not PurePath(member.name).name.startswith("."):
+                    content = packed.extractfile(member)
+                    assert content is not None, "a file has content"
+                    yield member, content
+            # tarfile takes a broken header for the end. The true end is zeros, or nothing.
+            file.seek(packed.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise tarfile.ReadError("a header is broken")
+    except tarfile.TarError as error:
+        raise DataError(f"{path}: damaged or cut off ({error}); get the file again") from None

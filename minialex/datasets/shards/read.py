@@ -1,0 +1,173 @@
+"""Read pictures that were packed for training (see write.py), as fast as JPEGs can be decoded."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import InputError
+from ...files import read_json
+from ..errors import DataError
+from ..formats.picture import MOST_BYTES
+from ..images import ImageSet, Statistics
+
+__all__ = ["ABOUT", "LISTS", "MANIFEST", "MOST_SIDE", "about", "is_prepared", "prepared",
+           "prepared_splits"]
+
+ABOUT, MANIFEST = "prepared.json", "manifest.csv"
+LISTS = ("classes.csv", "skipped.csv", "statistics.json", "mean.npy", "mean.png", MANIFEST)
+MOST_SIDE = 4096  # rows and columns of an image
+_AGAIN = "prepare the same source into this folder again: what is missing is made"
+
+
+def is_prepared(folder: str | os.PathLike[str]) -> bool:
+    """Whether `folder` is a set that was prepared to the end."""
+    return all(Path(folder, name).is_file() for name in (ABOUT, *LISTS))
+
+
+def prepared(folder: str | os.PathLike[str], split: str = "train") -> ImageSet:
+    """One split of a prepared set: "train", "val" or "test"; see `prepared_splits`.
+
+    Raises DataError also if the set lacks the split.
+    """
+    splits = prepared_splits(folder)
+    if split not in splits:
+        raise DataError(f"{folder}: has no images for {split!r}; prepare a source with a folder "
+                        f"{split}, or use another split")
+    return splits[split]
+
+
+def prepared_splits(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
+    """The splits of a prepared set: (side, side, 3), with the statistics of its training images.
+
+    An image is read from its place in the shard, compared with its checksum, and decoded.
+    Raises DataError if the folder is no prepared set, or is damaged; `read` raises it, naming the
+    shard, if that is missing or damaged.
+    """
+    root = Path(folder)
+    if not is_prepared(root):
+        raise DataError(f"{root}: is no prepared set, or not finished; prepare its source into "
+                        "this folder again, or name another")
+    side = about(root)["side"]
+    statistics = _statistics(root, side)
+    with _whole(root / "classes.csv") as path:
+        classes = [row["name"] for row in _rows(path)]
+    name = root.resolve().name
+    return {split: _image_set(name, [root / f"{shard}.zip" for shard in shards], places, classes,
+                              side, statistics)
+            for split, (shards, places) in _places(root, len(classes)).items()}
+
+
+def _image_set(name: str, shards: list[Path], places: NDArray[np.void], classes: list[str],
+               side: int, statistics: Statistics) -> ImageSet:
+    def read(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        images = np.empty((len(indices), side, side, 3), np.uint8)
+        for image, (shard, offset, size, checksum, _) in zip(images, places[indices], strict=True):
+            _decode(shards[shard], offset, size, checksum, image)
+        return images
+
+    labels = np.ascontiguousarray(places["label"])  # in the table there are gaps between them
+    return ImageSet(name, labels, classes, (side, side, 3), read, statistics)
+
+
+def _decode(path: Path, offset: int, size: int, checksum: int, out: NDArray[np.uint8]) -> None:
+    """The JPEG of `size` bytes in the shard at `path`, into `out`."""
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    try:
+        with open(path, "rb", buffering=0) as file:
+            file.seek(offset)
+            data = file.read(size)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from None
+    damaged = DataError(f"{path}: the image at byte {offset:,} is damaged; delete this file and "
+                        f"{_AGAIN}")
+    if _checksum(hashlib.sha256(data).hexdigest()) != checksum:
+        raise damaged
+    try:
+        with JpegImageFile(BytesIO(data)) as picture:  # unlike Image.open, it asks no other decoder
+            if (*picture.size, picture.mode) != (*out.shape[:2], "RGB"):
+                raise damaged
+            out[...] = np.asarray(picture)
+    except (OSError, SyntaxError, ValueError, LookupError):
+        raise damaged from None
+
+
+def _places(root: Path, classes: int) -> dict[str, tuple[list[str], NDArray[np.void]]]:
+    """Of each split the names of its shards, and where in them each image is: a row for each."""
+    kinds = [("shard", np.int32), ("offset", np.int64), ("bytes", np.int64),
+             ("checksum", np.uint64), ("label", np.int64)]
+    numbers: dict[str, dict[str, int]] = {}
+    tables: dict[str, list[tuple]] = {}
+    with _whole(root / MANIFEST) as path:
+        for row in _rows(path):
+            shards = numbers.setdefault(row["split"], {})
+            size, label = int(row["bytes"]), int(row["label"])
+            if not (0 <= size <= MOST_BYTES and 0 <= label < classes):
+                raise InputError(f"an image of {size:,} bytes, with label {label}")
+            tables.setdefault(row["split"], []).append(
+                (shards.setdefault(row["shard"], len(shards)), int(row["offset"]), size,
+                 _checksum(row["sha256"]), label))
+        return {split: (list(numbers[split]), np.array(table, kinds))
+                for split, table in tables.items()}
+
+
+def _checksum(sha256: str) -> int:
+    """Its first 8 bytes are enough to notice damage."""
+    return int(sha256[:16], 16)
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """What the set was made with."""
+    remedy = "delete the folder and prepare the pictures again"
+    found = _json(folder / ABOUT, remedy)
+    side = found.get("side") if isinstance(found, dict) else None
+    if type(side) is not int or not 1 <= side <= MOST_SIDE:
+        raise DataError(f"{folder / ABOUT}: damaged (the side of its images is {side!r:.40}); "
+                        f"{remedy}")
+    return found
+
+
+def _statistics(root: Path, side: int) -> Statistics:
+    with _whole(root / "mean.npy") as path:
+        mean = np.load(path, allow_pickle=False)
+        if mean.shape != (side, side, 3) or mean.dtype != np.float32:
+            raise InputError(f"{mean.dtype} of shape {mean.shape}")
+    measured = _json(root / "statistics.json", f"delete it and {_AGAIN}")
+    with _whole(root / "statistics.json"):
+        covariance = np.array(measured["covariance"], np.float64).reshape(3, 3)
+        if not np.isfinite(covariance).all():
+            raise InputError("a covariance that is not finite")
+        return Statistics(mean, covariance)
+
+
+def _json(path: Path, remedy: str) -> Any:
+    try:
+        return read_json(path, remedy)
+    except InputError as error:
+        raise DataError(str(error)) from None
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Names the file in the error if it is missing or damaged."""
+    try:
+        yield path
+    except (OSError, ValueError, TypeError, LookupError, EOFError, csv.Error, ArithmeticError,
+            MemoryError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: damaged ({reason}); delete it and {_AGAIN}") from None

@@ -1,0 +1,74 @@
+"""`minialex train --parallel`: which processes there are, and what each takes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+
+import numpy as np
+
+from .. import __version__, backend
+from ..errors import InputError
+from ..parallel import Communicator, DataParallel, Hybrid, connect, devices_of_rank
+from ..parallel.ranks import started_by_mpi
+from ..training import Run, Worker
+from . import devices
+from .text import command
+
+__all__ = ["choose_devices", "compare", "connected", "worker"]
+
+WORKERS: dict[str, type[DataParallel]] = {"data": DataParallel, "hybrid": Hybrid}
+
+
+def connected(parallel: str | None) -> Communicator:
+    """This process and its companions, if they are to share the work."""
+    if not parallel:
+        if started_by_mpi() > 1:
+            raise InputError(f"{started_by_mpi()} processes were started, which would all write to "
+                             "one folder; share the work out among them: --parallel data")
+        return Communicator()
+    try:
+        return connect()
+    except InputError as error:
+        example = command("train", "--parallel", parallel, processes=4)
+        raise InputError(f"--parallel {parallel}: {error}; as in: {example}") from None
+
+
+def worker(parallel: str | None, group: Communicator) -> Callable[..., Worker]:
+    """What makes of a network and its optimizer who does the work in this process."""
+    return partial(WORKERS[parallel], group=group) if parallel else Worker
+
+
+def choose_devices(wanted: str | None, threads: int | None,
+                   group: Communicator) -> tuple[tuple[str, ...], str]:
+    """The devices of the two columns in this process, and why these; `threads` are used."""
+    if threads is not None:
+        backend.set_threads(threads)
+    if group.size == 1:
+        return devices.choose_devices(wanted)
+    if wanted:
+        names, why = [backend.device(name.strip()).name for name in wanted.split(",")], "as asked"
+    else:
+        names = [name for name in backend.available() if name.startswith("gpu")]
+        why = f"this machine has {len(names)} GPUs"
+        if not names:
+            return devices.choose_devices(None)
+    return (devices_of_rank(names, group.local_rank, group.local_size),
+            f"{why}, for {group.local_size} ranks on this machine")
+
+
+def compare(group: Communicator, parallel: str, run: Run) -> None:
+    """See that all ranks are going to train one network on one set of images."""
+    data = run.data
+    group.compare({
+        "minialex": __version__, "NumPy": np.__version__, "--parallel": parallel,
+        "--model": run.config["model"], "--seed": run.seed, "--steps": run.steps,
+        **asdict(run.recipe), "images": len(data.train), "shape of images": data.train.shape,
+        "labels, as checksum,": [zlib.crc32(images.labels) for images in data[:3]],
+        # Mean and covariance, which depend on every pixel of every image.
+        "pictures, as checksum,": [zlib.crc32(array) for array in run.statistics]})
+    if run.recipe.batch < group.size:
+        raise InputError(f"a batch of {run.recipe.batch} images came for {group.size} ranks; give "
+                         "each at least one, or start fewer")

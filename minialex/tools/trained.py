@@ -1,0 +1,71 @@
+"""The network of a run, for the commands that use one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import InputError
+from ..training import CheckpointError, Classifier
+from . import devices
+from .arguments import path
+from .text import command, say
+
+__all__ = ["Trained", "add_arguments", "load"]
+
+FINISHED, BEST = "model.safetensors", "best.safetensors"
+
+
+class Trained(NamedTuple):
+    """A network, and where it comes from.
+
+    file: of its weights; kind: "", or which they are where they are not the usual ones: "best" or
+    "last" of a run that is not finished; why: what is said of the devices.
+    """
+
+    classifier: Classifier
+    folder: Path
+    file: str
+    kind: str
+    why: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """RUN, --weights, and the devices."""
+    parser.add_argument("folder", type=path, metavar="RUN",
+                        help="the folder of a run: what minialex train wrote to --out")
+    parser.add_argument("--weights", choices=("best", "last"),
+                        help="those with the smallest error on the validation images, or the "
+                             "newest (default: those at the end of a finished run, else the "
+                             "newest)")
+    devices.add_arguments(parser)
+
+
+def load(options: argparse.Namespace) -> Trained:
+    """What the options ask for. If the run is not finished: the newest weights, and it says so.
+
+    A file of weights stands for the run that it lies in.
+    """
+    names, why = devices.from_options(options)
+    folder, weights = Path(options.folder), options.weights or "last"
+    if folder.is_file():
+        if folder.suffix != ".safetensors":
+            raise InputError(f"{folder}: holds no weights; name the folder of the run: "
+                             f"{folder.parent}")
+        weights = "best" if folder.name == BEST else weights
+        folder = folder.parent
+    try:
+        classifier = Classifier.load(folder, names, weights)
+    except CheckpointError as error:
+        if not (folder / "config.json").is_file():
+            raise
+        raise InputError(f"{error}; or go on with the run: "
+                         f"{command('train', '--resume', folder)}") from error
+    file = classifier.path.name if classifier.path else ""
+    kind = "" if file == FINISHED else weights
+    if kind == "last" and not options.weights:
+        say(f"minialex: {folder}: this run is not finished; its newest weights are used, {file}",
+            sys.stderr)
+    return Trained(classifier, folder, file, kind, why)

@@ -1,0 +1,66 @@
+"""How far a run has come: all that a resumed run must know beside weights and random states."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass, field
+
+from ..datasets import ImageSet
+from .step import Step
+
+__all__ = ["Progress"]
+
+
+@dataclass
+class Progress:
+    """What a checkpoint says of its run. Its velocities and random states lie beside the weights.
+
+    classes, labels: names, and a checksum of the labels, of the training images.
+    """
+
+    classes: list[str]
+    labels: int
+    epoch: int = 1  # the one at work, from 1 on
+    number: int = 0  # batches of this epoch that are done
+    images: int = 0  # in these batches
+    loss_sum: float = 0.0  # over these images
+    steps: int = 0  # since the beginning of the run
+    seconds: float = 0.0
+    waited: float = 0.0  # seconds for images
+    errors: list[float] = field(default_factory=list)  # top-1, validation, after each epoch
+    stuck: bool = False  # whether this was told
+    # What the first step copied between devices, and what each process sent to others, by label.
+    copied_bytes: int | None = None
+    copies: str = ""
+    sent_bytes: dict[str, int] = field(default_factory=dict)
+    peak_memory: dict[str, int] = field(default_factory=dict)  # bytes, by device
+
+    @classmethod
+    def at_start(cls, images: ImageSet) -> Progress:
+        return cls(list(images.classes), zlib.crc32(images.labels))
+
+    def same_images(self, other: Progress) -> bool:
+        """Whether both are of runs on the same training images."""
+        return (self.classes, self.labels) == (other.classes, other.labels)
+
+    @property
+    def train_loss(self) -> float:
+        """Mean over the images of this epoch so far."""
+        return self.loss_sum / max(self.images, 1)
+
+    @property
+    def best(self) -> float:
+        """The smallest error so far."""
+        return min(self.errors, default=math.inf)
+
+    def count(self, step: Step) -> None:
+        self.number += 1
+        self.steps += 1
+        self.images += step.images
+        self.loss_sum += step.loss * step.images
+
+    def next_epoch(self, error: float) -> None:
+        """The epoch is over, with this error on the validation images."""
+        self.errors.append(error)
+        self.epoch, self.number, self.images, self.loss_sum = self.epoch + 1, 0, 0, 0.0

@@ -1,0 +1,297 @@
+"""A training run, as a generator: it trains and saves, and the caller shows what happens."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from .. import backend
+from ..datasets import Batch, ColourNoise, Data, ImageSet, Preparation, batches
+from ..errors import InputError, UsageError
+from ..nn import Module
+from ..optim import SGD
+from .checkpoint import save_arrays
+from .classifier import Classifier
+from .events import EpochDone, Event, RateFell, Resumed, RunDone, StepDone, Stuck
+from .folder import CONFIG, LOG, MEAN, MODEL, STEPS, SUMMARY, RunFolder
+from .plateau import plateau
+from .progress import Progress
+from .recipe import Recipe
+from .schedule import plateau_falls, set_rates, step_falls
+from .step import Step, diverged
+from .worker import Worker
+
+__all__ = ["Run"]
+
+SAVE_EVERY = 600.0  # seconds, within an epoch
+
+
+class Run:
+    """A training run. Loop over it, and it trains; see events.py for what comes.
+
+        for event in Run(net, data, recipe, folder="runs/clothes", about={"model": "lenet5"}):
+            print(event)
+
+    seed: of order, crops, mirror images and colours. folder: where everything is written, or None.
+    steps: end after so many in all. resume: go on with the run in `folder`, bit for bit.
+    about: what config.json is to tell besides; Classifier.load needs the name of the model.
+    worker: called with net and optimizer, gives who does the work; see minialex.parallel.
+
+    The loop may be left at any event: `save` then saves, and a new loop over the same run goes on.
+    """
+
+    def __init__(self, net: Module, data: Data, recipe: Recipe, seed: int = 0,
+                 folder: str | os.PathLike[str] | None = None, *, steps: int | None = None,
+                 resume: bool = False, about: Mapping[str, Any] | None = None,
+                 worker: Callable[[Module, SGD], Worker] = Worker) -> None:
+        if len(data.train.classes) < 2:
+            raise InputError(f"{data.train.name} has one class only, {data.train.classes[0]}; to "
+                             "tell classes apart, there must be two or more")
+        if resume and folder is None:
+            raise InputError("Run: resume=True came without a folder; name the one to go on in")
+        self.net, self.data, self.recipe, self.seed, self.steps = net, data, recipe, seed, steps
+        self.config = {**(about or {}), "seed": seed, "steps": steps, "recipe": asdict(recipe)}
+        self.parameters = sum(p.size for p in net.parameters())
+        self.devices = list(dict.fromkeys(p.device for p in net.parameters()))
+        self.statistics = data.train.measure()
+        self.progress = Progress.at_start(data.train)
+        self.finished = False
+        self._optimizer = SGD(net.named_parameters(), recipe.lr, recipe.momentum,
+                              recipe.weight_decay)
+        self._worker = worker(net, self._optimizer)
+        self.folder = (RunFolder(folder, 4 * self.parameters)
+                       if folder is not None and self._worker.writes else None)
+        self._resume, self._begun, self._stopping, self._broken = resume, False, False, False
+        self._changed, self._saved_at = False, time.monotonic()
+        self._loop: Callable[[], Generator | None] = lambda: None
+
+    def __iter__(self) -> Iterator[Event]:
+        if self._broken:
+            raise UsageError("this run was broken off within a step; make a new Run, with "
+                             "resume=True, to go on from its last checkpoint")
+        if earlier := self._loop():
+            earlier.close()
+        loop = self._events()
+        self._loop = weakref.ref(loop)
+        return loop
+
+    @property
+    def steps_in_epoch(self) -> int:
+        return -(-len(self.data.train) // self.recipe.batch)
+
+    @property
+    def steps_in_all(self) -> int:
+        """From the first epoch to the end."""
+        return min(self.recipe.epochs * self.steps_in_epoch, self.steps or sys.maxsize)
+
+    def stop(self) -> None:
+        """Let the loop end after this step, when all is saved. Callable from a signal handler."""
+        self._stopping = True
+
+    def save(self) -> None:
+        """Save the state after the last step, if that is not done yet."""
+        if self._broken:
+            raise UsageError("this run was broken off within a step: there is nothing to save")
+        if self._changed:
+            with self._held():
+                self._save()
+
+    def classifier(self) -> Classifier:
+        """The network as it is now, ready to look at pictures."""
+        return Classifier(self.net, self.data.train.classes, self._preparation(), self.config)
+
+    def _events(self) -> Generator[Event, None, None]:
+        try:
+            with self._held():
+                if not self._begun:
+                    yield from self._begin()
+                while not self._at_end():
+                    yield from self._epoch()
+                    [stop] = self._worker.any(self._stopping)
+                    if self._enough():
+                        break
+                    if stop and not self._at_end():
+                        return
+                [complete] = self._worker.any(bool(self.folder and self.folder.has(SUMMARY)))
+                if not complete:
+                    yield from self._end()
+                self.finished = True
+        except GeneratorExit:  # the caller has left the loop, between two steps
+            raise
+        except BaseException:
+            self._broken = True
+            raise
+        finally:
+            self._stopping = False
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Work alone in the folder."""
+        if self.folder is None or self.folder.is_held:
+            yield
+        else:
+            with self.folder.held(new=not (self._resume or self._begun)):
+                yield
+
+    def _begin(self) -> Iterator[Event]:
+        """A new folder, or back to the newest checkpoint, as if nothing had happened after it."""
+        if self._resume:
+            with self._worker.whole_network():
+                damaged = list(self.folder.go_back(self.net, self._optimizer, self.progress)
+                               if self.folder else ())
+                self.progress = self._worker.start_from(self.progress)
+            yield from [*damaged, Resumed(self.progress.steps, self.progress.epoch)]
+        if self.folder:
+            if not self._at_end():  # what an earlier end has left; the summary was written last
+                self.folder.remove(SUMMARY, MODEL)
+            self.folder.write_json(CONFIG, self.config)
+        self._begun = True
+        if not self.progress.steps:
+            yield from self._save()  # shows that it can be done, before time is spent
+
+    def _at_end(self) -> bool:
+        """Whether all steps are made, and all epochs evaluated."""
+        return self.progress.epoch > self.recipe.epochs or (
+            self._enough() and not self.progress.number)
+
+    def _enough(self) -> bool:
+        return self.steps is not None and self.progress.steps >= self.steps
+
+    def _falls(self, epoch: int) -> int:
+        """How often the rate has fallen before an epoch, those before it being done."""
+        if self.recipe.patience:
+            return plateau_falls(self.progress.errors[: epoch - 1], self.recipe.patience)
+        return step_falls(epoch, self.recipe.falls)
+
+    def _preparation(self, epoch: int | None = None) -> Preparation:
+        """For the training images of an epoch, or for evaluation."""
+        recipe, noise = self.recipe, None
+        if epoch is not None and recipe.noise != "none" and epoch <= recipe.noise_until:
+            noise = ColourNoise(self.statistics, literal=recipe.noise == "literal")
+        return Preparation(recipe.image_size, self.statistics.mean, recipe.scale, noise,
+                           recipe.mirror)
+
+    def _batches_of(self, images: ImageSet) -> Iterator[Batch]:
+        """For evaluation."""
+        return batches(images, self._preparation(), self.recipe.batch, threads=backend.threads())
+
+    def _epoch(self) -> Iterator[Event]:
+        """The steps of one epoch, or the rest of them, and then its evaluation."""
+        progress, epoch = self.progress, self.progress.epoch
+        began = time.perf_counter() - progress.seconds
+        set_rates(self._optimizer, self.recipe, epoch, self._falls(epoch))
+        feed = batches(self.data.train, self._preparation(epoch), self.recipe.batch,
+                       seed=self.seed, epoch=epoch, first=progress.number,
+                       threads=backend.threads(), rows_of=self._worker.rows_of)
+        for step in () if self._enough() else self._steps(feed):
+            progress.count(step)
+            progress.seconds, self._changed = time.perf_counter() - began, True
+            done = StepDone(progress.steps, epoch, self._optimizer.lr, step.loss, step.images,
+                            progress.seconds, progress.waited)
+            if self.folder:
+                self.folder.append(STEPS, done)
+            yield done
+            if self._enough():
+                break
+            stop, save = self._worker.any(self._stopping,
+                                          time.monotonic() - self._saved_at > SAVE_EVERY)
+            if stop or save:
+                yield from self._save()
+            if stop:
+                return
+        yield from self._evaluate(began)
+
+    def _evaluate(self, began: float) -> Iterator[Event]:
+        """What the epoch, or as much of it as was wanted, has brought."""
+        progress, epoch, loss = self.progress, self.progress.epoch, self.progress.train_loss
+        with self._worker.whole_network():
+            result = self._worker.evaluate(self.data.val, self._batches_of)
+            if not math.isfinite(result.loss):  # the last step went wrong: this is no good state
+                raise diverged(f"the loss on the {self.data.val_name} images is {result.loss}",
+                               self.net.eval(), next(self._batches_of(self.data.val)).images)
+        progress.seconds = time.perf_counter() - began
+        done = EpochDone(epoch, progress.steps, self._optimizer.lr, loss, result.loss,
+                         result.top1_error, result.top5_error, progress.seconds, progress.waited)
+        if self.folder:
+            self.folder.append(LOG, done)
+        advice = "" if progress.stuck else plateau(loss, progress.steps, self.data.train.labels,
+                                                   self.recipe.init)
+        progress.stuck = progress.stuck or bool(advice)
+        best, falls = result.top1_error < progress.best, self._falls(epoch)
+        if progress.number == self.steps_in_epoch:
+            progress.next_epoch(result.top1_error)
+        saved = self._save(best)
+        yield done
+        if advice:
+            yield Stuck(advice)
+        yield from saved
+        if self._falls(epoch + 1) > falls and not self._at_end():
+            yield RateFell(self.recipe.lr / 10 ** self._falls(epoch + 1))
+
+    def _steps(self, feed: Iterator[Batch]) -> Iterator[Step]:
+        """The steps of these batches; what is copied and sent in the first of the run is noted."""
+        steps, progress = self._worker.steps(self._timed(feed)), self.progress
+        if progress.copied_bytes is None:
+            before = self._worker.sent.copy()
+            with backend.record_transfers() as log:
+                first = next(steps)
+            progress.copied_bytes = log.total_bytes
+            progress.copies = log.table() if log else "none"
+            progress.sent_bytes = dict(self._worker.sent - before)
+            yield first
+        yield from steps
+
+    def _timed(self, feed: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches; the time for which training waits for them is counted."""
+        while True:
+            began = time.perf_counter()
+            batch = next(feed, None)
+            self.progress.waited += time.perf_counter() - began
+            if batch is None:
+                return
+            yield batch
+
+    def _save(self, best: bool = False) -> list[Event]:
+        """A checkpoint, after the lines of its steps: it must not know of more than they tell."""
+        saved: list[Event] = []
+        self._note_memory()
+        with self._worker.whole_network():
+            if self.folder:
+                saved.append(self.folder.save(self.net, self._optimizer, self.progress, best,
+                                              {MEAN: self.statistics.mean}))
+        self._changed, self._saved_at = False, time.monotonic()
+        return saved
+
+    def _note_memory(self) -> None:
+        """The most that each device has held, in this process or in an earlier one of the run."""
+        peak = self.progress.peak_memory
+        for device in self.devices:
+            peak[device.name] = max(device.memory().peak, peak.get(device.name, 0))
+
+    def _end(self) -> Iterator[Event]:
+        """What the test images say. While the caller has this event, the network is whole."""
+        progress = self.progress
+        with self._worker.whole_network():
+            result = self._worker.evaluate(self.data.test, self._batches_of)
+            if self.folder:
+                save_arrays(self.folder.path / MODEL,
+                            {**self.net.state(), MEAN: self.statistics.mean},
+                            {**self.config, "classes": list(self.data.train.classes)})
+            self.finished = True
+            yield RunDone(progress.steps, result.loss, result.top1_error, result.top5_error,
+                          result.images, progress.seconds)
+            self._note_memory()
+            if self.folder:  # last: where there is a summary, nothing is missing
+                self.folder.write_json(SUMMARY, {
+                    "top1_error": result.top1_error, "top5_error": result.top5_error,
+                    "seconds": round(progress.seconds, 1), "steps": progress.steps,
+                    "waiting_share": round(progress.waited / max(progress.seconds, 1e-9), 4),
+                    "bytes_per_step": progress.copied_bytes, "parameters": self.parameters,
+                    "peak_memory": progress.peak_memory, "seed": self.seed})

@@ -1,0 +1,75 @@
+"""What is read back from a file is checked once: each field of a dataclass against its type."""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from ..errors import InputError
+
+__all__ = ["from_stored", "has_type", "read_json"]
+
+T = TypeVar("T")
+WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def has_type(value: Any, wanted: Any) -> bool:
+    """Whether a value from JSON can stand for an annotation, such as `tuple[int, ...] | None`."""
+    kind, inside = get_origin(wanted), get_args(wanted)
+    if kind in (Union, types.UnionType):
+        return any(has_type(value, one) for one in inside)
+    if kind in (list, tuple):
+        return isinstance(value, (list, tuple)) and all(has_type(item, inside[0]) for item in value)
+    if kind is dict:
+        return isinstance(value, dict) and all(has_type(item, inside[1]) for item in value.values())
+    if wanted is float:
+        return type(value) is int or (type(value) is float and math.isfinite(value))
+    return type(value) is wanted
+
+
+def from_stored(cls: type[T], stored: Any) -> T:
+    """The dataclass whose fields are `stored`, an object from JSON.
+
+    Raises InputError, naming the field, if one is missing, unknown or of another type.
+    """
+    if not isinstance(stored, Mapping):
+        raise InputError(f"{type(stored).__name__} in place of named values")
+    unknown = sorted(set(stored) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
+    if unknown:
+        raise InputError(f"{unknown[0]!r} is unknown")
+    values, hints = {}, get_type_hints(cls)
+    for field in fields(cls):  # type: ignore[arg-type]
+        name, wanted = field.name, hints[field.name]
+        if name not in stored:
+            raise InputError(f"no {name!r} in it")
+        value = stored[name]
+        if not has_type(value, wanted):
+            raise InputError(f"{name} is {_short(value)}; need {WORDS.get(wanted, wanted)}")
+        values[name] = tuple(value) if get_origin(wanted) is tuple else value
+    return cls(**values)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. Raises InputError if it cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(error.strerror or str(error)) from None
+    except RecursionError:
+        raise InputError("nested too deeply") from None
+    except ValueError as error:  # no UTF-8, or no JSON
+        raise InputError(str(error)) from None
+
+
+def _short(value: Any) -> str:
+    """For a message: however long it is."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = type(value).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."
