@@ -100,11 +100,12 @@ def test_figures_that_everybody_knows():
     """And a name means one set: the images that come with minialex are not all of Fashion-MNIST."""
     total = {name: sum(known.images.values()) for name, known in SETS.items()}
     assert total == {"fashion-mnist": 12_000, "fashion-mnist-full": 70_000, "mnist": 70_000,
-                     "cifar10": 60_000, "clothing": 3_781, "imagenette": 13_394,
-                     "imagenet": 1_331_167}
+                     "cifar10": 60_000, "clothing-mini": 250, "clothing": 3_781,
+                     "imagenette": 13_394, "imagenet": 1_331_167}
     assert look_up("mnist").size == 9_912_422 + 28_881 + 1_648_877 + 4_542
     assert look_up("clothing").size is None
-    assert [name for name, known in SETS.items() if known.embedded] == ["fashion-mnist"]
+    embedded = [name for name, known in SETS.items() if known.embedded]
+    assert embedded == ["fashion-mnist", "clothing-mini"]
     assert [name for name, known in SETS.items() if not known.mirrored] == ["mnist"], (
         "a digit in a mirror is another sign")
 
@@ -129,6 +130,8 @@ def test_facts_are_complete_and_consistent(known):
     assert bool(known.downloads) != known.embedded
     if known.read:
         assert len(known.class_names) == known.classes
+    elif known.embedded:  # prepared
+        assert {f"{split}-00000.zip" for split in known.images} < set(known.holds)
     else:
         assert set(known.holds) == known.images.keys()
 
@@ -340,7 +343,8 @@ def test_incomplete_set_is_none(place, name):
 @pytest.mark.parametrize("function", [find_set, get_set, look_up])
 def test_unknown_set(place, function):
     with fails("data set 'mnits' came; need one of fashion-mnist, fashion-mnist-full, mnist, "
-               "cifar10, clothing, imagenette, imagenet; correct the name", kind=DataError):
+               "cifar10, clothing-mini, clothing, imagenette, imagenet; correct the name",
+               kind=DataError):
         function("mnits")
 
 
@@ -591,7 +595,8 @@ def where(out):
 
 
 def test_list_shows_what_is_here(small, minialex, place):
-    nowhere = dict.fromkeys(SETS, "-") | {"fashion-mnist": "embedded"}
+    nowhere = dict.fromkeys(SETS, "-") | {"fashion-mnist": "embedded",
+                                          "clothing-mini": "embedded"}
     result = minialex("data", "list")
     assert result.code == 0 and result.err == "" and where(result.out) == nowhere
     get_set("mnist")

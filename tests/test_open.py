@@ -216,10 +216,18 @@ def test_installed_package_brings_its_sets(tmp_path):
     subprocess.run([sys.executable, "-W", "ignore", "setup.py", "-q", "build_py", "-d", there],
                    cwd=clone, check=True, capture_output=True)
     code = ("from minialex import datasets\n"
-            "print(datasets.find_set('fashion-mnist'), datasets.open('fashion-mnist'), sep='\\n')")
+            "for name in 'fashion-mnist', 'clothing-mini':\n"
+            "    data = datasets.open(name)\n"
+            "    print(datasets.find_set(name), data, len(data.test.read(data.test.labels)), "
+            "sep='\\n')")
     told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
                           text=True, check=True, env={**os.environ, "PYTHONPATH": str(there)})
-    folder, data = told.stdout.splitlines()
-    assert Path(folder) == there / "minialex" / "datasets" / "embedded" / "fashion-mnist"
-    assert data == "fashion-mnist: 10,000 training and 2,000 test images, 10 classes"
-    assert [path.name for path in Path(folder).parent.iterdir()] == ["fashion-mnist"]
+    embedded = there / "minialex" / "datasets" / "embedded"
+    assert told.stdout.splitlines() == [
+        str(embedded / "fashion-mnist"),
+        "fashion-mnist: 10,000 training and 2,000 test images, 10 classes", "2000",
+        str(embedded / "clothing-mini"),
+        "clothing-mini: 200 training and 50 test images, 10 classes", "50"]
+    assert {path.name for path in embedded.iterdir()} == {"fashion-mnist", "clothing-mini"}
+    for folder in embedded.iterdir():
+        assert {"README.md", "LICENSE"} < {path.name for path in folder.iterdir()}

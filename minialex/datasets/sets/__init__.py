@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from ..errors import DataError
 from .cifar10 import CIFAR10
-from .clothing import CLOTHING
+from .clothing import CLOTHING, CLOTHING_MINI
 from .facts import PublicSet
 from .fashion_mnist import FASHION_MNIST, FASHION_MNIST_FULL
 from .imagenet import IMAGENET
@@ -17,7 +17,8 @@ from .mnist import MNIST
 __all__ = ["SETS", "look_up"]
 
 SETS: Mapping[str, PublicSet] = MappingProxyType({known.name: known for known in (
-    FASHION_MNIST, FASHION_MNIST_FULL, MNIST, CIFAR10, CLOTHING, IMAGENETTE, IMAGENET)})
+    FASHION_MNIST, FASHION_MNIST_FULL, MNIST, CIFAR10, CLOTHING_MINI, CLOTHING, IMAGENETTE,
+    IMAGENET)})
 
 
 def look_up(name: str) -> PublicSet:
