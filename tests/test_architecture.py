@@ -31,6 +31,8 @@ LAYERS = {
                  "datasets"],
     "parallel": ["backend", "tensor", "operation", "ops", "optim", "nn", "models", "datasets",
                  "training"],
+    "weights": ["backend", "tensor", "operation", "gradcheck", "ops", "optim", "nn", "models",
+                "datasets", "training"],
 }
 for below in LAYERS.values():
     below += ["errors", "files", "checks"]  # these import nothing of minialex but its errors
@@ -52,6 +54,7 @@ FOREIGN = {
     "datasets": {"numpy", "PIL"},
     "training": {"numpy", "safetensors"},
     "parallel": {"numpy"},
+    "weights": {"numpy"},
     "tools": {"numpy", "PIL", "matplotlib", "safetensors", "threadpoolctl", "tqdm"},
 }
 
@@ -63,6 +66,7 @@ EXCEPTIONS = {
     "datasets.download.transfer": {"pooch", "requests"},
     "files": {"filelock"},
     "parallel.ranks": {"mpi4py"},  # the only module that speaks to other processes
+    "weights.onnx_file": {"onnx", "google"},  # the only module that knows ONNX's own package
     "ops.transfer": {"backend"},  # the only op that works on two devices
 }
 

@@ -456,6 +456,8 @@ def test_built_by_name_or_by_class_is_the_same(devices):
     ("alexnet-small", {"channels": 2}, r"alexnet-small: channels is 2; .* 1 or 3"),
     ("lenet5", {"width": 0.5}, r"lenet5: width is 0.5, but is always 1.0"),
     ("lenet5", {"init": "paper"}, r"lenet5: init is 'paper', but is always 'he'"),
+    ("alexnet-small", {"norm": "caffe"}, r"alexnet-small: norm is 'caffe', but is always 'paper'"),
+    ("alexnet", {"norm": "run145"}, r"AlexNet: norm is 'run145'; use 'paper' or 'caffe'"),
     ("alexnet-small", {"image_size": 32}, r"alexnet-small: image_size is 32, .* always 28"),
 ])
 def test_what_a_model_cannot_be(name, options, message):
@@ -464,7 +466,8 @@ def test_what_a_model_cannot_be(name, options, message):
 
 
 @pytest.mark.parametrize(("make", "names"), [
-    (models.AlexNet, ["devices", "classes", "image_size", "channels", "width", "init", "seed"]),
+    (models.AlexNet, ["devices", "classes", "image_size", "channels", "width", "init", "seed",
+                      "norm"]),
     (models.LeNet5, ["classes", "seed", "device"])])
 def test_signature_of_a_model_is_what_the_user_passes(make, names):
     assert list(inspect.signature(make).parameters) == names

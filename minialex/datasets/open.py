@@ -43,18 +43,19 @@ class Data(NamedTuple):
 
 
 def open(name: str | os.PathLike[str], side: int = 256,
-         folder: str | os.PathLike[str] | None = None) -> Data:
+         folder: str | os.PathLike[str] | None = None, squeeze: bool = False) -> Data:
     """Training, validation and test images of a public set, or of a folder.
 
     name: one of `SETS`, or a folder: prepared, of train/CLASS/*.jpg, or ImageNet's; a path that
     begins with "./" is always a folder. side: rows and columns of pictures that lie in files;
-    prepared sets, and those of arrays, have their own. folder: where public sets lie (default: as
-    `find_set` looks for them).
+    prepared sets, and those of arrays, have their own; squeeze: such pictures are squeezed into
+    squares, not cut. folder: where public sets lie (default: as `find_set` looks for them).
     Raises MissingSetError if a public set is not on this machine, and DataError for everything else
     that cannot be read.
     """
     known = SETS.get(name) if isinstance(name, str) else None
-    splits = _public(known, side, folder) if known else _in_folder(Path(name), side)
+    splits = (_public(known, side, folder, squeeze) if known else
+              _in_folder(Path(name), side, squeeze))
     others = [split for split in ("val", "test") if split in splits]
     if not others:
         raise DataError(f"{name}: there is neither val nor test, with folders of classes, beside "
@@ -82,8 +83,8 @@ def image_folder(folder: str | os.PathLike[str], split: str = "train",
     return image_set(source, split, side, Path(folder).resolve().name)
 
 
-def _public(known: PublicSet, side: int,
-            place: str | os.PathLike[str] | None) -> Mapping[str, ImageSet]:
+def _public(known: PublicSet, side: int, place: str | os.PathLike[str] | None,
+            squeeze: bool) -> Mapping[str, ImageSet]:
     folder = find_set(known.name, place)
     if folder is None:
         raise MissingSetError(known.name)
@@ -91,12 +92,12 @@ def _public(known: PublicSet, side: int,
         splits = {split: ImageSet.of_arrays(known.name, *known.read(split, folder),
                                             known.class_names) for split in known.images}
     else:
-        splits = dict(_in_folder(folder, side))
+        splits = dict(_in_folder(folder, side, squeeze))
     return {split: replace(images, name=known.name, mirrored=known.mirrored)
             for split, images in splits.items()}
 
 
-def _in_folder(root: Path, side: int) -> Mapping[str, ImageSet]:
+def _in_folder(root: Path, side: int, squeeze: bool) -> Mapping[str, ImageSet]:
     """The splits of a prepared folder, or of one of pictures."""
     if not root.is_dir():
         raise DataError(f"{root}: no data set of minialex, and no folder; use one of "
@@ -104,7 +105,8 @@ def _in_folder(root: Path, side: int) -> Mapping[str, ImageSet]:
     if (root / ABOUT).is_file():
         return prepared_splits(root)
     source = _source(root)
-    return {split: image_set(source, split, side, root.resolve().name) for split in source.splits}
+    return {split: image_set(source, split, side, root.resolve().name, squeeze)
+            for split in source.splits}
 
 
 def _source(root: Path) -> Source:

@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..ops.common import output_size
 from ..tensor import Tensor
 
-__all__ = ["AlexNet", "Column", "LayerCount", "exchange"]
+__all__ = ["AlexNet", "Column", "LayerCount", "exchange", "normalize_across"]
 
 # Kernels of one column at width 1, and units of one column in fc6 and fc7.  Paper: section 3.5.
 CONV1, CONV2, CONV3, CONV4, CONV5, FC = 48, 128, 192, 192, 128, 2048
@@ -23,11 +23,27 @@ CONV1, CONV2, CONV3, CONV4, CONV5, FC = 48, 128, 192, 192, 128, 2048
 # Biases of 1 give the ReLUs positive inputs at the start.  Paper: section 5.
 POSITIVE_BIASES = ("conv2", "conv4", "conv5", "fc6", "fc7")
 
+# k and alpha of response normalization.  Caffe divides alpha by the size of the window, 5.
+NORMS = {"paper": (2.0, 1e-4), "caffe": (1.0, 1e-4 / 5)}
+
 
 def exchange(a: Tensor, b: Tensor, label: str = "") -> tuple[Tensor, Tensor]:
     """Give both columns all maps: two (N, H, W, C) on two devices -> two (N, H, W, 2C)."""
     return (ops.concat(a, ops.transfer(b, a.device, label=label)),
             ops.concat(ops.transfer(a, b.device, label=label), b))
+
+
+def normalize_across(norm: nn.LocalResponseNorm, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Normalize two columns as one tower: the window of a map at the border sees over it.
+
+    Not 2012: there, each column saw its own maps only. Caffe's network has one tower.
+    """
+    c = a.shape[-1]
+    reach = min(norm.size // 2, c)
+    last_of_a = ops.transfer(ops.take_channels(a, c - reach, c), b.device, label="over the border")
+    first_of_b = ops.transfer(ops.take_channels(b, 0, reach), a.device, label="over the border")
+    return (ops.take_channels(norm(ops.concat(a, first_of_b)), 0, c),
+            ops.take_channels(norm(ops.concat(last_of_a, b)), reach, reach + c))
 
 
 def _start(init: str, layer: str) -> dict[str, Any]:
@@ -56,7 +72,7 @@ class Column(nn.Module):
 
     def __init__(
         self, device: str | Device, image_size: int, channels: int, width: float, init: str,
-        rng: np.random.Generator,
+        rng: np.random.Generator, norm: str = "paper",
     ) -> None:
         c1, c2, c3, c4, c5, fc = (
             max(1, round(n * width)) for n in (CONV1, CONV2, CONV3, CONV4, CONV5, FC))
@@ -80,7 +96,8 @@ class Column(nn.Module):
         self.conv3 = conv("conv3", 2 * c2, c3, 3, pad=1)
         self.conv4 = conv("conv4", c3, c4, 3, pad=1)
         self.conv5 = conv("conv5", c4, c5, 3, pad=1)
-        self.norm = nn.LocalResponseNorm(size=5, k=2.0, alpha=1e-4, beta=0.75)  # section 3.3
+        k, alpha = NORMS[norm]
+        self.norm = nn.LocalResponseNorm(size=5, k=k, alpha=alpha, beta=0.75)  # section 3.3
         self.pool = nn.MaxPool2d(size=3, stride=2)  # section 3.4
         last = _pooled(_pooled(_pooled(_convolved(self.conv1, image_size))))
         self.fc6 = linear("fc6", 2 * last * last * c5, fc)
@@ -117,6 +134,7 @@ class AlexNet(nn.Module):
     width: share of the paper's kernels and units.
     init: "run145" (what the authors ran: std 0.03 in conv3 to conv5), "paper" (0.01 everywhere),
         or "he", for reduced widths.  seed: of the weights and the dropout masks.
+    norm: "paper", or "caffe", for weights from there: other constants, over both columns.
 
     images: (N, image_size, image_size, channels), float32 pixels with the mean taken off, as a host
     array (each device gets its copy from the host, as in 2012) or a Tensor.
@@ -126,7 +144,7 @@ class AlexNet(nn.Module):
     def __init__(
         self, devices: Sequence[str | Device] = ("gpu:0", "gpu:1"), classes: int = 1000,
         image_size: int = 227, channels: int = 3, width: float = 1.0, init: str = "run145",
-        seed: int = 0,
+        seed: int = 0, norm: str = "paper",
     ) -> None:
         if isinstance(devices, (str, Device)) or len(devices) != 2:
             raise InputError(f"AlexNet: devices is {devices!r}; name one for each of the two "
@@ -135,11 +153,14 @@ class AlexNet(nn.Module):
             raise InputError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
         if init not in ("run145", "paper", "he"):
             raise InputError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
+        if norm not in NORMS:
+            raise InputError(f"AlexNet: norm is {norm!r}; use 'paper' or 'caffe'")
         if not 0 < width < math.inf:
             raise InputError(f"AlexNet: width is {width}; it must be more than 0, and finite")
         rng = nn.init.generator(seed)
         self.image_size, self.channels = image_size, channels
-        self.columns = [Column(device, image_size, channels, width, init, rng)
+        self.width, self.norm = width, norm
+        self.columns = [Column(device, image_size, channels, width, init, rng, norm)
                         for device in devices]
         units = self.columns[0].fc7.weight.shape[1]
         self.fc8 = nn.Linear(2 * units, classes, **_start(init, "fc8"), rng=rng, device=devices[0])
@@ -152,8 +173,7 @@ class AlexNet(nn.Module):
     def convolve(self, images: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
         """Images -> pool5 of each column, two times (N, 6, 6, 128): all convolutions."""
         a, b = self.columns
-        xa = a.see(self._from_host(images, a.device))
-        xb = b.see(self._from_host(images, b.device))
+        xa, xb = self.see(self._from_host(images, a.device), self._from_host(images, b.device))
         xa, xb = exchange(xa, xb, "into conv3")  # two times (N, 13, 13, 256)
         return a.combine(xa), b.combine(xb)
 
@@ -165,6 +185,17 @@ class AlexNet(nn.Module):
         xa, xb = a.judge(xa, a.fc7, a.drop7), b.judge(xb, b.fc7, b.drop7)
         xb = ops.transfer(xb, a.device, label="into fc8")
         return self.fc8(ops.concat(xa, xb))  # (N, 4096) -> (N, classes)
+
+    def see(self, xa: Tensor, xb: Tensor) -> tuple[Tensor, Tensor]:
+        """The images, on both devices -> pool2 of each column, two times (N, 13, 13, 128)."""
+        a, b = self.columns
+        if self.norm == "paper":
+            return a.see(xa), b.see(xb)
+        for layer in ("conv1", "conv2"):
+            xa, xb = ops.relu(getattr(a, layer)(xa)), ops.relu(getattr(b, layer)(xb))
+            xa, xb = normalize_across(a.norm, xa, xb)
+            xa, xb = a.pool(xa), b.pool(xb)
+        return xa, xb
 
     def _from_host(self, images: np.ndarray | Tensor, device: Device) -> Tensor:
         expected = (self.image_size, self.image_size, self.channels)

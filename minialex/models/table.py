@@ -19,7 +19,7 @@ __all__ = ["MODELS", "ModelInfo", "build", "model_info"]
 class ModelInfo:
     """One row of the table. Sizes are rows (and columns) of square images.
 
-    options: which of width, init and image_size may be chosen; the others are fixed.
+    options: which of width, init, image_size and norm may be chosen; the others are fixed.
     """
 
     name: str
@@ -33,6 +33,7 @@ class ModelInfo:
     image_size: int  # what the network sees at once, likewise
     pictures: tuple[int, int | None]  # least and largest side of the pictures that crops come from
     picture_size: int  # to which pictures of any size are best brought
+    norm: str = "paper"  # response normalization, likewise
     options: tuple[str, ...] = ()
 
 
@@ -45,7 +46,7 @@ MODELS: dict[str, ModelInfo] = {info.name: info for info in (
               options=("width", "init")),
     ModelInfo("alexnet", **_ALEXNET, photographs=True, classes=1000, channels=(3, 1),
               width=1.0, init="run145", image_size=227, pictures=(224, None), picture_size=256,
-              options=("width", "init", "image_size")),
+              options=("width", "init", "image_size", "norm")),
     ModelInfo("lenet5", year=1998, columns=1, photographs=False, classes=10, channels=(1,),
               width=1.0, init="he", image_size=28, pictures=(28, 56), picture_size=32),
 )}
@@ -60,7 +61,7 @@ def model_info(name: str) -> ModelInfo:
 
 def build(name: str, devices: Sequence[str | Device], classes: int | None = None,
           channels: int | None = None, width: float | None = None, init: str | None = None,
-          image_size: int | None = None, seed: int = 0) -> nn.Module:
+          image_size: int | None = None, seed: int = 0, norm: str | None = None) -> nn.Module:
     """A new network; None: as the table has it.
 
     devices: one for each column; one alone takes both, and a network of one column the first.
@@ -71,7 +72,8 @@ def build(name: str, devices: Sequence[str | Device], classes: int | None = None
     if channels not in info.channels:
         raise InputError(f"{name}: channels is {channels}; it can see images of "
                          f"{' or '.join(map(str, sorted(info.channels)))}")
-    chosen: dict[str, Any] = {"width": width, "init": init, "image_size": image_size}
+    chosen: dict[str, Any] = {"width": width, "init": init, "image_size": image_size,
+                              "norm": norm}
     for option, value in chosen.items():
         usual = getattr(info, option)
         chosen[option] = usual if value is None else value

@@ -59,8 +59,8 @@ class DataParallel(Worker):
         return self.group.any(*flags)
 
     def replicated(self) -> dict[str, nn.Parameter]:
-        """The parameters that all ranks have, and whose gradients are summed."""
-        return self.net.named_parameters()
+        """The parameters that all ranks have, and whose gradients are summed: not frozen ones."""
+        return {name: p for name, p in self.net.named_parameters().items() if p.requires_grad}
 
     def _fill_buckets(self, most: int) -> list[Bucket]:
         """Neighbours together, the last layer first: in the order in which backward comes."""

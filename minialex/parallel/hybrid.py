@@ -118,7 +118,8 @@ class Hybrid(DataParallel):
             of_turn = ops.softmax_cross_entropy(scores, labels[rows])
             of_turn.backward(np.float32(len(rows) / n))
             loss += of_turn.item() * len(rows) / n
-        top.backward(rest.grad)
+        if top.requires_grad:  # not if all convolutions are frozen
+            top.backward(rest.grad)
         return loss / self.group.size  # all ranks have found the same
 
     def _turns(self, x: Tensor, n: int) -> Iterator[tuple[np.ndarray, Tensor]]:
@@ -195,4 +196,5 @@ class Hybrid(DataParallel):
         weights = self.net.named_parameters()
         for name in self.units:
             yield name, weights[name]
-            yield name, self.optimizer.velocities[name]
+            if name in self.optimizer.velocities:  # a frozen layer has none
+                yield name, self.optimizer.velocities[name]

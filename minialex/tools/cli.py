@@ -20,9 +20,11 @@ from .text import command, say
 __all__ = ["COMMANDS", "main", "make_parser"]
 
 # `data list` is data_list.py, which has SUMMARY, DESCRIPTION, add_arguments and run.
-COMMANDS = ("train", "evaluate", "predict", "data list", "data get", "data prepare", "bench",
-            "plan", "doctor")
-GROUPS = {"data": "list, fetch and prepare sets of pictures"}
+COMMANDS = ("train", "evaluate", "predict", "data list", "data get", "data prepare",
+            "weights list", "weights get", "weights import", "weights export", "bench", "plan",
+            "doctor")
+GROUPS = {"data": "list, fetch and prepare sets of pictures",
+          "weights": "AlexNets that others trained, in and out"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from ..datasets import DataError, data_folder, find_set, get_set
 from ..datasets.sets import look_up
 from ..errors import InputError
 from .arguments import path
-from .text import command, progress_bar, say, width
+from .text import command, fetch_bar, say, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -51,15 +51,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> Path:
     """The folder of the set; a bar for each file that is fetched."""
-    shown = ""
-    with progress_bar(shown, None, "B") as bar:
-        def progress(name: str, done: int, total: int | None) -> None:
-            nonlocal shown
-            if name != shown:
-                shown = name
-                bar.reset(total)
-                bar.set_description(name)
-            bar.update(done - bar.n)
-
+    with fetch_bar() as progress:
         return get_set(options.name, options.data_dir, progress=progress,
                        say=lambda line: say(f"  {line}", sys.stderr))

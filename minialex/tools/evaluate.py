@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import backend
 from ..datasets import Batch, Data, ImageSet, batches
+from ..datasets.sets.imagenet import class_names
 from ..errors import InputError
 from ..files import check_writable, replacing
 from ..training import Classifier, Evaluation, evaluate
@@ -104,9 +105,13 @@ def _write(folder: Path, end: str, report: dict[str, Any], confusion: np.ndarray
 def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[ImageSet, str, bool]:
     """The images that are asked for, their split, and whether it is the usual one."""
     classifier = source.classifier
-    name = options.data or classifier.config["data"]
+    name = options.data or classifier.config.get("data")
+    if not name:
+        raise InputError(f"{source.folder} was imported, without pictures; name some: --data "
+                         "FOLDER")
     data = open_data(name, classifier.config["model"],
-                     options.data_dir or classifier.config.get("data_dir"), not options.data)
+                     options.data_dir or classifier.config.get("data_dir"), not options.data,
+                     classifier.preparation.squeeze)
     splits = _splits(data)
     usual = list(splits)[-1]
     split = options.split or usual
@@ -114,7 +119,7 @@ def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[Image
         raise InputError(f"--split {split}: {name} has {' and '.join(splits)} only")
     images = splits[split]
     theirs, ours = list(images.classes), list(classifier.classes)
-    if theirs != ours:
+    if ours not in (theirs, class_names(theirs)):
         raise InputError(f"--data {name}: its classes ({_difference(theirs, ours)}) are not those "
                          f"of the run ({_difference(ours, theirs)}); give the data of the run, or "
                          "pictures in folders of the same names")

@@ -14,15 +14,17 @@ __all__ = ["SHARES", "fitting_models", "open_data"]
 SHARES = ("--split", "80,10,10")  # options of `data prepare`
 
 
-def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool = False) -> Data:
+def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool = False,
+              squeeze: bool = False) -> Data:
     """`datasets.open`, in the size that the model sees best; errors name the options.
 
     data_dir: where `minialex data get` puts public sets, unless in its usual place.
-    of_run: `name` is what a run was started with, perhaps in another folder.
+    of_run: `name` is what a run was started with, perhaps in another folder. squeeze: how pictures
+    in files become squares.
     """
     side = models.model_info(model).picture_size
     try:
-        data = datasets.open(name, side, data_dir)
+        data = datasets.open(name, side, data_dir, squeeze)
     except MissingSetError as error:
         place = ["--data-dir", data_dir] if data_dir else []
         raise InputError(f"--data {name}: this set is not here yet; bring it with: "

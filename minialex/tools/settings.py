@@ -12,9 +12,9 @@ from typing import Any
 from ..datasets import ImageSet
 from ..errors import InputError
 from ..models import MODELS, model_info
-from ..training import CheckpointError, Recipe, change, suggest
+from ..training import CheckpointError, Classifier, Recipe, change, fine_tuning, suggest
 from ..training.folder import CONFIG, MODEL, SUMMARY
-from ..training.recipe import RULES, check, lengthen
+from ..training.recipe import OLDER, RULES, check, lengthen
 from ..training.stored import from_stored, read_json
 from .arguments import path, whole
 
@@ -38,6 +38,7 @@ class Settings:
     threads: int | None
     seed: int
     steps: int | None
+    start: str | None  # the run, or the public weights, that it starts from
 
     def __post_init__(self) -> None:
         model_info(self.model)
@@ -71,6 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "--epochs or --steps end it earlier or later; --devices, --threads, "
                              "--data, --data-dir and --parallel may be new, and so may the number "
                              "of processes")
+    parser.add_argument("--start-from", type=path, metavar="RUN|NAME",
+                        help="start from the weights of another run, or from public ones (see "
+                             "minialex weights list): the same network, with a new last layer if "
+                             "the classes are others")
+    parser.add_argument("--freeze", metavar="LAYER",
+                        help="with --start-from: this layer and all below it keep their weights, "
+                             "for instance conv5 or fc6")
     parser.add_argument("--parallel", choices=("data", "hybrid"),
                         help="share the work out among all processes that mpiexec has started, "
                              "as in mpiexec -n 4 python -m mpi4py -m minialex train --parallel "
@@ -134,23 +142,36 @@ def _epochs(text: str) -> tuple[int, ...]:
     return tuple(sorted(int(number) for number in text.split(",")))
 
 
-def new(options: argparse.Namespace, devices: tuple[str, ...]) -> Settings:
-    """Of a new run; what was not given is what a beginner wants."""
-    model = options.model or next(iter(MODELS))
+def new(options: argparse.Namespace, devices: tuple[str, ...],
+        start: Classifier | None) -> Settings:
+    """Of a new run; what was not given is what a beginner wants, or that of the run it starts from.
+    """
+    model = start.config["model"] if start else options.model or next(iter(MODELS))
     info = model_info(model)
+    if options.freeze and not start:
+        raise InputError(f"--freeze {options.freeze}: first weights must learn; give a run that "
+                         "has learnt: --start-from RUN")
+    if options.model not in (None, model):
+        raise InputError(f"--model {options.model}: {options.start_from} is of {model}; leave "
+                         "--model out")
     for name in "init", "width", "image_size":
         value = getattr(options, name)
+        if value is not None and start:
+            raise InputError(f"--{name.replace('_', '-')} {value}: the network has that of "
+                             f"{options.start_from}; leave it out")
         if value is not None and name not in info.options:
             raise InputError(f"--{name.replace('_', '-')} {value}: it is always "
                              f"{getattr(info, name)} for --model {model}; leave it out")
     return Settings(model, options.data or DATA, options.data_dir, devices[: info.columns],
-                    options.threads, options.seed or 0, options.steps)
+                    options.threads, options.seed or 0, options.steps, options.start_from)
 
 
-def choose_recipe(options: argparse.Namespace, model: str,
-                  images: ImageSet) -> tuple[Recipe, dict[str, str]]:
+def choose_recipe(options: argparse.Namespace, model: str, images: ImageSet,
+                  start: Classifier | None) -> tuple[Recipe, dict[str, str]]:
     """What is suggested for the model and the data, changed by the options that were given."""
-    recipe, sources = suggest(model, len(images), options.recipe or RECIPE, images.mirrored)
+    name = options.recipe or RECIPE
+    recipe, sources = (fine_tuning(start, images, name, options.freeze or "") if start else
+                       suggest(model, len(images), name, images.mirrored))
     given = {name: getattr(options, name) for name in asdict(recipe)
              if getattr(options, name, None) is not None}
     return change(recipe, sources, **given)
@@ -168,9 +189,13 @@ def stored(options: argparse.Namespace) -> tuple[Settings, Recipe]:
         config = read_json(path)
         if not isinstance(config, dict):
             raise InputError("it holds no named values")
+        if "imported" in config:
+            raise InputError("it was imported, not trained; start a new run with --start-from "
+                             f"{options.resume}")
         recipe = config.pop("recipe", {})
         config.pop("version", None)
-        return from_stored(Settings, config), from_stored(Recipe, recipe)
+        return (from_stored(Settings, {"start": None, **config}),
+                from_stored(Recipe, {**OLDER, **recipe}))
     except InputError as error:
         raise CheckpointError(f"--resume {options.resume}: {path} cannot be used ({error}); name "
                               "the folder of a run of this version that was interrupted") from None

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "command", "cut", "fact", "printable", "progress_bar", "say",
-           "shows_blocks", "table", "width"]
+__all__ = ["bar", "columns", "command", "cut", "fact", "fetch_bar", "printable",
+           "progress_bar", "say", "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 NO_TERMINAL = 10_000  # columns of a file
@@ -131,3 +132,19 @@ def progress_bar(name: str, total: int | None, unit: str, done: int = 0, **optio
 
     return tqdm(total=total, initial=done, desc=name, unit=unit, unit_scale=unit == "B",
                 leave=False, dynamic_ncols=True, disable=None, **options)
+
+
+@contextmanager
+def fetch_bar() -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar for each file that comes: call it with its name, and bytes that are here, of all."""
+    shown = ""
+    with progress_bar(shown, None, "B") as bar:
+        def progress(name: str, done: int, total: int | None) -> None:
+            nonlocal shown
+            if name != shown:
+                shown = name
+                bar.reset(total)
+                bar.set_description(name)
+            bar.update(done - bar.n)
+
+        yield progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +13,19 @@ from typing import NamedTuple
 from .. import __version__, backend, models
 from ..datasets import Data
 from ..errors import FileError, InputError
+from ..nn import Module
 from ..parallel import Communicator
-from ..training import DivergedError, Recipe, Run, explain
+from ..training import (
+    CheckpointError,
+    Classifier,
+    DivergedError,
+    Recipe,
+    Run,
+    explain,
+    layers,
+)
 from ..training.folder import CONFIG, OtherImagesError, is_free
-from . import devices, ranks, settings
+from . import devices, ranks, settings, trained
 from .images import open_data
 from .settings import Settings
 from .show import Display, stopped_by_signals
@@ -40,6 +49,7 @@ class Job(NamedTuple):
     devices: tuple[str, ...]
     why: str  # these devices
     folder: Path
+    start: Classifier | None  # the trained network that it starts from
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +83,10 @@ def _begin(job: Job, options: argparse.Namespace, group: Communicator) -> Run:
     """Say what is going to be trained, and make it."""
     chosen, recipe, data = job.settings, job.recipe, job.data
     net = models.build(chosen.model, job.devices, len(data.train.classes), data.train.shape[2],
-                       recipe.width, recipe.init, recipe.image_size, chosen.seed)
+                       recipe.width, recipe.init, recipe.image_size, chosen.seed, recipe.norm)
     fact("network", f"{chosen.model}: {sum(p.size for p in net.parameters()):,} parameters")
+    if chosen.start and job.start:
+        fact("start", _of_start(chosen.start, net, recipe))
     fact("devices", f"{' and '.join(job.devices)}: {job.why}")
     if options.parallel:
         fact("ranks", f"{group.size}, {options.parallel} parallel")
@@ -82,11 +94,20 @@ def _begin(job: Job, options: argparse.Namespace, group: Communicator) -> Run:
     fact("recipe", f"epochs {recipe.epochs}, batch {recipe.batch}, rate {recipe.lr:g}, ...; "
                    "--explain shows all and why")
     training = Run(net, data, recipe, chosen.seed, job.folder, steps=chosen.steps,
-                   resume=bool(options.resume), about={"version": __version__, **asdict(chosen)},
+                   resume=bool(options.resume), start=job.start,
+                   about={"version": __version__, **asdict(chosen)},
                    worker=ranks.worker(options.parallel, group))
     fact("steps", f"{training.steps_in_epoch:,} in an epoch, {training.steps_in_all:,} in all")
     fact("folder", str(job.folder))
     return training
+
+
+def _of_start(name: str, net: Module, recipe: Recipe) -> str:
+    """"cats: fc8 is new; frozen: conv1 to fc6"."""
+    names = layers(net)
+    facts = [f"{names[-1]} is new"] if recipe.last_lr != 1 else []
+    facts += [f"{names[0]} to {recipe.frozen} are frozen"] if recipe.frozen else []
+    return ": ".join([name, *(["; ".join(facts)] if facts else [])])
 
 
 @contextmanager
@@ -119,9 +140,11 @@ def _files_in(folder: Path) -> list[str]:
 def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
     """A new run; None if its recipe is all that is wanted."""
     names, why = ranks.choose_devices(options.devices, options.threads, group)
-    chosen = settings.new(options, names)
+    start = (Classifier.load(trained.run_folder(options.start_from), names)
+             if options.start_from else None)
+    chosen = settings.new(options, names, start)
     data = open_data(chosen.data, chosen.model, chosen.data_dir)
-    recipe, sources = settings.choose_recipe(options, chosen.model, data.train)
+    recipe, sources = settings.choose_recipe(options, chosen.model, data.train, start)
     if options.explain:
         say(f"recipe {options.recipe or settings.RECIPE} for {chosen.model} and "
             f"{len(data.train):,} images:\n\n{explain(recipe, sources)}")
@@ -134,7 +157,7 @@ def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
         go_on = (f", or go on with the run in it: {command('train', '--resume', folder)}"
                  if (folder / CONFIG).exists() else "")
         raise InputError(f"{folder} is not empty; choose another --out{go_on}")
-    return Job(chosen, recipe, data, chosen.devices, why, folder)
+    return Job(chosen, recipe, data, chosen.devices, why, folder, start)
 
 
 def _resumed_job(options: argparse.Namespace, group: Communicator) -> Job | None:
@@ -153,4 +176,13 @@ def _resumed_job(options: argparse.Namespace, group: Communicator) -> Job | None
         raise backend.DeviceError(f"{error}; name those to go on with: --devices A,B") from None
     data = open_data(options.data or chosen.data, chosen.model,
                      options.data_dir or chosen.data_dir, of_run=not options.data)
-    return Job(chosen, recipe, data, names[: len(chosen.devices)], why, folder)
+    start = _start_of(folder, chosen.start, names) if chosen.start else None
+    return Job(chosen, recipe, data, names[: len(chosen.devices)], why, folder, start)
+
+
+def _start_of(folder: Path, name: str, names: tuple[str, ...]) -> Classifier:
+    """With what a resumed run starts: what it has come to itself, if it has come to something."""
+    for weights in ("last", "best"):
+        with suppress(CheckpointError):
+            return Classifier.load(folder, names, weights)
+    return Classifier.load(trained.run_folder(name), names)

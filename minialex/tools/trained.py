@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from .. import weights
 from ..errors import InputError
 from ..training import CheckpointError, Classifier
 from . import devices
 from .arguments import path
 from .text import command, say
 
-__all__ = ["Trained", "add_arguments", "load"]
+__all__ = ["Trained", "add_arguments", "add_run", "load", "run_folder"]
 
 FINISHED, BEST = "model.safetensors", "best.safetensors"
 
@@ -34,13 +35,30 @@ class Trained(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN, --weights, and the devices."""
-    parser.add_argument("folder", type=path, metavar="RUN",
-                        help="the folder of a run: what minialex train wrote to --out")
+    add_run(parser)
+    devices.add_arguments(parser)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """RUN and --weights."""
+    parser.add_argument("folder", type=path, metavar="RUN|NAME",
+                        help="the folder of a run: what minialex train wrote to --out; or a name "
+                             "from minialex weights list")
     parser.add_argument("--weights", choices=("best", "last"),
                         help="those with the smallest error on the validation images, or the "
                              "newest (default: those at the end of a finished run, else the "
                              "newest)")
-    devices.add_arguments(parser)
+
+
+def run_folder(name: str) -> Path:
+    """The folder of a run, or that in which public weights of this name lie."""
+    if name not in weights.CATALOGUE:
+        return Path(name)
+    folder = weights.find(name)
+    if folder is None:
+        raise InputError(f"{name}: these weights are not here yet; bring them with: "
+                         f"{command('weights', 'get', name)}")
+    return folder
 
 
 def load(options: argparse.Namespace) -> Trained:
@@ -48,23 +66,24 @@ def load(options: argparse.Namespace) -> Trained:
 
     A file of weights stands for the run that it lies in.
     """
-    names, why = devices.from_options(options)
-    folder, weights = Path(options.folder), options.weights or "last"
+    names, why = (devices.from_options(options) if hasattr(options, "devices") else
+                  (("cpu:0", "cpu:1"), ""))
+    folder, which = run_folder(options.folder), options.weights or "last"
     if folder.is_file():
         if folder.suffix != ".safetensors":
             raise InputError(f"{folder}: holds no weights; name the folder of the run: "
                              f"{folder.parent}")
-        weights = "best" if folder.name == BEST else weights
+        which = "best" if folder.name == BEST else which
         folder = folder.parent
     try:
-        classifier = Classifier.load(folder, names, weights)
+        classifier = Classifier.load(folder, names, which)
     except CheckpointError as error:
         if not (folder / "config.json").is_file():
             raise
         raise InputError(f"{error}; or go on with the run: "
                          f"{command('train', '--resume', folder)}") from error
     file = classifier.path.name if classifier.path else ""
-    kind = "" if file == FINISHED else weights
+    kind = "" if file == FINISHED else which
     if kind == "last" and not options.weights:
         say(f"minialex: {folder}: this run is not finished; its newest weights are used, {file}",
             sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -15,16 +16,20 @@ from .. import backend, models, nn
 from ..backend import Device
 from ..datasets import DataError, Preparation, read_image
 from ..errors import InputError
-from .checkpoint import BEST, CheckpointError, checkpoints, load_arrays
+from ..files import check_writable, replacing
+from .checkpoint import BEST, CheckpointError, checkpoints, load_arrays, save_arrays
 from .evaluate import log_probabilities
 from .folder import CONFIG, MEAN, MODEL
 from .progress import Progress
-from .recipe import Recipe
+from .recipe import OLDER, check
 from .stored import from_stored, has_type, read_json
 
 __all__ = ["Classifier"]
 
 AT_ONCE = 30  # views of pictures
+
+# What of a recipe decides how a network is built and fed; the rest is about its training.
+NEEDED = ("width", "image_size", "norm", "scale", "mirror", "squeeze")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,18 @@ class Classifier:
                 f"{path}: written by minialex {version}, and not to be used with this one "
                 f"({error}); install that version") from None
 
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write a folder as a finished run leaves it, from which `load` reads the same.
+
+        Whatever bears these names is replaced; the weights come last, and each file whole.
+        Raises FileError if it cannot be written.
+        """
+        check_writable(folder)
+        arrays = {**self.net.state(), MEAN: self.preparation.mean}
+        with replacing(Path(folder, CONFIG)) as file:
+            file.write(f"{json.dumps(self.config, indent=2)}\n".encode())
+        save_arrays(Path(folder, MODEL), arrays, {**self.config, "classes": list(self.classes)})
+
     def predict(self, pictures: Sequence[str | os.PathLike[str] | np.ndarray],
                 ten_views: bool = False) -> np.ndarray:
         """The probability of each class for each picture: float32 (N, classes).
@@ -94,7 +111,7 @@ class Classifier:
         return np.concatenate(found)
 
     def read(self, picture: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-        """A picture as in training: shorter side, then the central square: uint8 (H, W, C).
+        """A picture as in training: the central square, or squeezed into one: uint8 (H, W, C).
 
         A network that was trained on grey images gets the brightness of a coloured one.
         Raises DataError if the file is no picture, or the array of another shape.
@@ -107,7 +124,7 @@ class Classifier:
             return picture
         if not Path(picture).is_file():
             raise DataError(f"{picture}: there is no such file; correct the name")
-        image = read_image(picture, shape[0])
+        image = read_image(picture, shape[0], self.preparation.squeeze)
         if shape[2] == 1:  # brightness as television has it (ITU-R BT.601), and Pillow
             image = np.rint(image @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)[..., None]
         return image
@@ -159,17 +176,24 @@ def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
               devices: Sequence[str | Device]) -> Classifier:
-    recipe = from_stored(Recipe, {"mirror": 0.5, **about["recipe"]})  # older runs do not tell
+    recipe = {**OLDER, **about["recipe"]}
+    for name in NEEDED:
+        if name not in recipe:
+            raise InputError(f"no {name!r} in it")
+    for name, value in recipe.items():
+        check(name, value)
     classes, mean = about["classes"], arrays.pop(MEAN)
     if not has_type(classes, list[str]):
         raise InputError("classes are no list of names")
-    if mean.ndim != 3 or min(mean.shape[:2]) < recipe.image_size:
-        raise InputError(f"{MEAN} is {mean.shape}; crops of {recipe.image_size} pixels do not fit")
+    size = recipe["image_size"]
+    if mean.ndim != 3 or min(mean.shape[:2]) < size:
+        raise InputError(f"{MEAN} is {mean.shape}; crops of {size} pixels do not fit")
     zeros: Any = _NoMoreThan(sum(array.size for array in arrays.values()))
-    net = models.build(about["model"], devices, len(classes), mean.shape[2], recipe.width,
-                       recipe.init, recipe.image_size, seed=zeros)
+    net = models.build(about["model"], devices, len(classes), mean.shape[2], recipe["width"],
+                       image_size=size, norm=recipe["norm"], seed=zeros)
     net.load_state(arrays)
-    preparation = Preparation(recipe.image_size, mean, recipe.scale, mirror=recipe.mirror)
+    preparation = Preparation(size, mean, recipe["scale"], mirror=recipe["mirror"],
+                              squeeze=recipe["squeeze"])
     return Classifier(net, classes, preparation, about, path)
 
 

@@ -6,6 +6,8 @@ import math
 import zlib
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..datasets import ImageSet
 from .step import Step
 
@@ -16,11 +18,13 @@ __all__ = ["Progress"]
 class Progress:
     """What a checkpoint says of its run. Its velocities and random states lie beside the weights.
 
-    classes, labels: names, and a checksum of the labels, of the training images.
+    classes, labels: names, and a checksum of the labels, of the training images. mean: a checksum
+    of the mean image that is taken off them.
     """
 
     classes: list[str]
     labels: int
+    mean: int
     epoch: int = 1  # the one at work, from 1 on
     number: int = 0  # batches of this epoch that are done
     images: int = 0  # in these batches
@@ -37,12 +41,13 @@ class Progress:
     peak_memory: dict[str, int] = field(default_factory=dict)  # bytes, by device
 
     @classmethod
-    def at_start(cls, images: ImageSet) -> Progress:
-        return cls(list(images.classes), zlib.crc32(images.labels))
+    def at_start(cls, images: ImageSet, mean: np.ndarray) -> Progress:
+        return cls(list(images.classes), zlib.crc32(images.labels), zlib.crc32(mean))
 
     def same_images(self, other: Progress) -> bool:
         """Whether both are of runs on the same training images."""
-        return (self.classes, self.labels) == (other.classes, other.labels)
+        return ((self.classes, self.labels, self.mean)
+                == (other.classes, other.labels, other.mean))
 
     @property
     def train_loss(self) -> float:

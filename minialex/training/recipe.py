@@ -30,14 +30,18 @@ class Recipe:
     weight_decay: float  # of weights; biases do not decay
     bias_lr: float  # rate of biases at the start, in rates of weights
     bias_falls: int  # how many of the falls of the rate the biases follow
+    last_lr: float  # rate of the last layer, in rates of the others
+    frozen: str  # the layer up to which nothing learns, itself included; "": all layers learn
     mirror: float  # chance that an image is shown as in a mirror
     noise: str  # of colours: "run145", "literal" (as printed), "none"
     noise_until: int  # epoch; then it ends, and conv1's weights go on at a tenth of the rate
     conv1_until: int  # epoch after which conv1 is frozen
     init: str  # first weights
     width: float  # share of the paper's kernels
+    norm: str  # response normalization: "paper", or "caffe" for networks that come from there
     image_size: int  # rows and columns of a crop
     scale: float  # of grey levels
+    squeeze: bool  # pictures become squares by squeezing, not by cutting off their ends
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -62,16 +66,23 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "patience": COUNT, "momentum": (lambda x: 0 <= x < 1, "a number from 0 to less than 1"),
     "weight_decay": (lambda x: x >= 0, "a number of at least 0"),
     "bias_lr": (lambda x: x >= 0, "a number of at least 0"), "bias_falls": COUNT,
+    "last_lr": RATE, "frozen": (lambda layer: True, "the name of a layer, or ''"),
     "mirror": (lambda x: 0 <= x <= 1, "a chance between 0 and 1"),
     "noise": _one_of("run145", "literal", "none"), "noise_until": WHOLE, "conv1_until": WHOLE,
     "init": _one_of("run145", "paper", "he"),
     "width": (lambda x: 0 < x <= WIDEST,
               f"a share of the paper's kernels, more than 0 and at most {WIDEST}"),
-    "image_size": WHOLE, "scale": RATE}
+    "norm": _one_of("paper", "caffe"), "image_size": WHOLE, "scale": RATE,
+    "squeeze": (lambda squeeze: True, "true or false")}
+
+# Settings that older runs do not tell, and what they were.
+OLDER = {"mirror": 0.5, "last_lr": 1.0, "frozen": "", "norm": "paper", "squeeze": False}
 
 
 def check(name: str, value: Any) -> None:
     """Raises InputError if the setting `name` of a recipe cannot be `value`."""
+    if name not in RULES:
+        raise InputError(f"{name!r} is unknown")
     fits, words = RULES[name]
     if not (has_type(value, get_type_hints(Recipe)[name]) and fits(value)):
         raise InputError(f"{name} is {value!r}; need {words}")
@@ -91,6 +102,8 @@ _PAPER: Settings = {
     "weight_decay": (5e-4, "paper, section 5; biases do not decay (released source)"),
     "bias_lr": (1.0, "paper, section 5: one rate for all layers"),
     "bias_falls": (3, "paper, section 5: one rate for all layers"),
+    "last_lr": (1.0, "paper, section 5: one rate for all layers"),
+    "frozen": ("", "paper: all layers learn, to the end"),
     "mirror": (0.5, "paper, section 4.1"),
     "noise": ("run145", "paper, section 4.1, as it was run; taken at its word (literal) it "
                         "moves colours by hundreds of grey levels: the paper names eigenvalues "
@@ -99,9 +112,11 @@ _PAPER: Settings = {
     "conv1_until": (90, "paper: never frozen"),
     "init": ("paper", "paper, section 5: std 0.01 everywhere; expect a long stand at ln(classes)"),
     "width": (1.0, "paper, section 3.5"),
+    "norm": ("paper", "paper, section 3.3"),
     "image_size": (224, "paper, section 3.5; 3 zero rows and columns are added, as in the run, "
                         "which rounded sizes up"),
     "scale": (1.0, "2012: grey levels 0 to 255, less their mean"),
+    "squeeze": (False, "paper, section 2: the shorter side, then the central square"),
 }
 _RUN145 = _PAPER | {
     "epochs": (90, "paper, section 5: about 90 passes; run 145 was stopped in epoch 91"),
@@ -153,6 +168,7 @@ _SMALL_2012 = {"init": "Not 2012: He et al. 2015; in narrow layers the signal of
                "width": "Not 2012: a quarter of the kernels",
                "image_size": "Not 2012: smaller kernels for smaller images"}
 _SMALL_1998 = {"init": "Not 1998: He et al. 2015", "width": "LeCun et al. 1998",
+               "norm": "does not matter: LeNet-5 has none",
                "image_size": "LeCun et al. 1998: 28, and two zero rows and columns on each side"}
 _SLOWER: Settings = {"epochs": (15, "Not 2012: enough for 28x28 pixels")}
 _SLOWER_RUN145: Settings = {"falls": ((9, 13), "Not 2012: after 6 and 9 tenths of the epochs")}
@@ -257,7 +273,9 @@ def explain(recipe: Recipe, sources: dict[str, str]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """0.01, "run145", (25, 51, 79) as "0.01", "run145", "25, 51, 79"; () as "-"."""
+    """0.01, "run145", (25, 51, 79) as "0.01", "run145", "25, 51, 79"; () and "" as "-"."""
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "-"
-    return value if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (value or "-") if isinstance(value, str) else f"{value:g}"

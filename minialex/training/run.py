@@ -17,7 +17,6 @@ from ..datasets import Batch, ColourNoise, Data, ImageSet, Preparation, batches
 from ..errors import InputError, UsageError
 from ..nn import Module
 from ..optim import SGD
-from .checkpoint import save_arrays
 from .classifier import Classifier
 from .events import EpochDone, Event, RateFell, Resumed, RunDone, StepDone, Stuck
 from .folder import CONFIG, LOG, MEAN, MODEL, STEPS, SUMMARY, RunFolder
@@ -25,6 +24,7 @@ from .plateau import plateau
 from .progress import Progress
 from .recipe import Recipe
 from .schedule import plateau_falls, set_rates, step_falls
+from .start import freeze, start_from
 from .step import Step, diverged
 from .worker import Worker
 
@@ -41,6 +41,7 @@ class Run:
 
     seed: of order, crops, mirror images and colours. folder: where everything is written, or None.
     steps: end after so many in all. resume: go on with the run in `folder`, bit for bit.
+    start: a trained network, whose weights and mean image it starts with; also if it is resumed.
     about: what config.json is to tell besides; Classifier.load needs the name of the model.
     worker: called with net and optimizer, gives who does the work; see minialex.parallel.
 
@@ -49,7 +50,8 @@ class Run:
 
     def __init__(self, net: Module, data: Data, recipe: Recipe, seed: int = 0,
                  folder: str | os.PathLike[str] | None = None, *, steps: int | None = None,
-                 resume: bool = False, about: Mapping[str, Any] | None = None,
+                 resume: bool = False, start: Classifier | None = None,
+                 about: Mapping[str, Any] | None = None,
                  worker: Callable[[Module, SGD], Worker] = Worker) -> None:
         if len(data.train.classes) < 2:
             raise InputError(f"{data.train.name} has one class only, {data.train.classes[0]}; to "
@@ -61,9 +63,14 @@ class Run:
         self.parameters = sum(p.size for p in net.parameters())
         self.devices = list(dict.fromkeys(p.device for p in net.parameters()))
         self.statistics = data.train.measure()
-        self.progress = Progress.at_start(data.train)
+        if start:
+            start_from(net, start, data.train)
+            self.statistics = self.statistics._replace(mean=start.preparation.mean)
+        freeze(net, recipe.frozen)
+        self.progress = Progress.at_start(data.train, self.statistics.mean)
         self.finished = False
-        self._optimizer = SGD(net.named_parameters(), recipe.lr, recipe.momentum,
+        self._optimizer = SGD({name: p for name, p in net.named_parameters().items()
+                               if p.requires_grad}, recipe.lr, recipe.momentum,
                               recipe.weight_decay)
         self._worker = worker(net, self._optimizer)
         self.folder = (RunFolder(folder, 4 * self.parameters)
@@ -281,9 +288,7 @@ class Run:
         with self._worker.whole_network():
             result = self._worker.evaluate(self.data.test, self._batches_of)
             if self.folder:
-                save_arrays(self.folder.path / MODEL,
-                            {**self.net.state(), MEAN: self.statistics.mean},
-                            {**self.config, "classes": list(self.data.train.classes)})
+                self.classifier().save(self.folder.path)
             self.finished = True
             yield RunDone(progress.steps, result.loss, result.top1_error, result.top5_error,
                           result.images, progress.seconds)

@@ -33,11 +33,14 @@ def plateau_falls(errors: Sequence[float], patience: int, most: int = 3) -> int:
 def set_rates(optimizer: SGD, recipe: Recipe, epoch: int, falls: int) -> None:
     """Rates for one epoch (from 1 on), after so many divisions by ten."""
     optimizer.lr = recipe.lr / 10**falls
+    last = next(reversed(optimizer.rules)).rpartition(".")[0]
     for name, rule in optimizer.rules.items():
         if name.endswith("bias"):  # in rates of weights, which may have fallen more often
             rule["lr"] = recipe.bias_lr * 10 ** (falls - min(falls, recipe.bias_falls))
         else:
             rule["lr"] = 1.0
+        if name.rpartition(".")[0] == last:
+            rule["lr"] *= recipe.last_lr
         if "conv1" in name:
             if epoch > recipe.noise_until and not name.endswith("bias"):
                 rule["lr"] *= 0.1

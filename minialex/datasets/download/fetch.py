@@ -21,7 +21,7 @@ from ..sets.facts import Download, PublicSet
 from .transfer import PATIENCE, Failed, Patience, Progress, fault, receive
 from .unpack import unpack
 
-__all__ = ["content_digest", "data_folder", "fetch", "find_set", "get_set"]
+__all__ = ["content_digest", "data_folder", "data_places", "fetch", "find_set", "get_set"]
 
 _AGAIN = "then run the same command again"
 _ROOM = f"make room, or choose another folder, {_AGAIN}"
@@ -29,7 +29,7 @@ _ROOM = f"make room, or choose another folder, {_AGAIN}"
 
 def data_folder(given: str | os.PathLike[str] | None = None) -> Path:
     """Where downloads go: the given folder, else ./data if there is one, else the user's cache."""
-    return _places(given)[0]
+    return data_places(given)[0]
 
 
 def find_set(name: str, given: str | os.PathLike[str] | None = None) -> Path | None:
@@ -40,7 +40,7 @@ def find_set(name: str, given: str | os.PathLike[str] | None = None) -> Path | N
     """
     known = look_up(name)
     folders = ([embedded(known.folder)] if known.embedded else
-               [place / known.folder for place in _places(given)])
+               [place / known.folder for place in data_places(given)])
     return next((folder for folder in folders if not _missing(known, folder)), None)
 
 
@@ -169,7 +169,7 @@ def _missing(known: PublicSet, folder: Path) -> list[str]:
     return [name for name in known.holds if not exists(folder / name)]
 
 
-def _places(given: str | os.PathLike[str] | None) -> list[Path]:
+def data_places(given: str | os.PathLike[str] | None) -> list[Path]:
     """Where a set may lie, the folder for downloads first."""
     if given is not None:
         return [Path(os.path.expanduser(given))]  # that of Path raises for unknown users

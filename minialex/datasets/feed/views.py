@@ -66,6 +66,7 @@ class Preparation(NamedTuple):
     crop is subtracted from every crop, as in 2012. scale: 1 keeps grey levels, as in 2012.
     noise: colour noise of training views. mirror: the chance that a training view is mirrored; 0 is
     for images that mean something else in a mirror, and keeps mirror images out of the ten views.
+    squeeze: how `read_image` is to make pictures square.
     """
 
     size: int
@@ -73,6 +74,7 @@ class Preparation(NamedTuple):
     scale: float = 1.0
     noise: ColourNoise | None = None
     mirror: float = 0.5
+    squeeze: bool = False
 
     def random_views(self, rng: np.random.Generator, n: int, shape: Sequence[int]) -> Views:
         """One view of each of n images (H, W, C): at a random place, perhaps mirrored, with noise.

@@ -41,16 +41,18 @@ class PictureError(DataError):
     """Why a picture cannot be used; which file it is must be added."""
 
 
-def read_image(path: str | os.PathLike[str], side: int = 256) -> NDArray[np.uint8]:
+def read_image(path: str | os.PathLike[str], side: int = 256,
+               squeeze: bool = False) -> NDArray[np.uint8]:
     """Shorter side to `side`, then the central square: uint8 (side, side, 3).  Paper: section 2.
 
+    squeeze: the whole picture, squeezed into the square, as for Caffe's networks.
     Raises DataError, naming the file, if it is no picture, damaged, or larger than any photograph.
     """
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > MOST_BYTES:
                 raise PictureError(f"more than {MOST_BYTES:,} bytes")
-            return np.asarray(to_square(file.read(MOST_BYTES + 1), side)[0])
+            return np.asarray(to_square(file.read(MOST_BYTES + 1), side, squeeze)[0])
     except OSError as error:
         reason = error.strerror
     except PictureError as error:
@@ -73,7 +75,7 @@ def as_jpeg(data: bytes, side: int, quality: int) -> bytes:
     return file.getvalue()
 
 
-def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
+def to_square(data: bytes, side: int, squeeze: bool = False) -> tuple[Image.Image, bool]:
     """The content of a picture file -> its central square in RGB, and whether it was finished.
 
     It was finished if it is an upright RGB JPEG of side x side. Transparent pixels become white. Of
@@ -93,7 +95,8 @@ def to_square(data: bytes, side: int) -> tuple[Image.Image, bool]:
         # The JPEG decoder may leave out detail, down to twice what is wanted: the filter needs it.
         picture.draft("RGB", (2 * side, 2 * side))
         ImageOps.exif_transpose(picture, in_place=True)
-        square = ImageOps.fit(_to_rgb(picture), (side, side), Image.Resampling.BICUBIC)
+        fitted = Image.Image.resize if squeeze else ImageOps.fit
+        square = fitted(_to_rgb(picture), (side, side), Image.Resampling.BICUBIC)
     return square, finished
 
 

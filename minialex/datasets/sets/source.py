@@ -73,7 +73,8 @@ def content(file: File) -> bytes:
     return data
 
 
-def image_set(source: Source, split: str, side: int, name: str) -> ImageSet:
+def image_set(source: Source, split: str, side: int, name: str,
+              squeeze: bool = False) -> ImageSet:
     """The pictures of one split as squares of `side` pixels, RGB, read when they are asked for.
 
     Whoever prepares a set opens each file, and leaves out what is no picture. Here there is no such
@@ -95,7 +96,7 @@ def image_set(source: Source, split: str, side: int, name: str) -> ImageSet:
         images = np.empty((len(indices), side, side, 3), np.uint8)
         for image, i in zip(images, indices, strict=True):
             try:
-                image[...] = np.asarray(to_square(content(files[i]), side)[0])
+                image[...] = np.asarray(to_square(content(files[i]), side, squeeze)[0])
             except PictureError as error:
                 place = files[i].path if files[i].offset == 0 else files[i].name  # in a tar
                 raise DataError(f"{printable(place)}: not a readable picture ({error}); repair or "

@@ -1,0 +1,64 @@
+"""`minialex weights import`: a run from a file of weights."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import InputError
+from ..training import Classifier
+from ..training.folder import is_free
+from ..weights import UnknownPixelsError, read_classifier
+from . import trained
+from .arguments import path
+from .text import command, fact, say
+
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "make a run of a network in an ONNX file"
+DESCRIPTION = ("Read AlexNet, as Caffe has it or as minialex weights export writes it, from an "
+               "ONNX file, and write the folder of a finished run. Needs the package onnx. The "
+               "file does not tell how pixels are to be prepared, nor the names of the classes: "
+               "without --like, both are those of Caffe and ImageNet.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=path, metavar="FILE.onnx")
+    parser.add_argument("--out", type=path, metavar="RUN", required=True, help="where to write")
+    parser.add_argument("--like", type=path, metavar="RUN|NAME",
+                        help="a run whose classes and preparation of pixels it is to have, such "
+                             "as the one that was exported")
+    parser.add_argument("--classes", type=path, metavar="FILE.txt",
+                        help="the names of the classes, one in a line, in the order of the outputs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read the file, and write a run."""
+    folder = Path(options.out)
+    if not is_free(folder):
+        raise InputError(f"{folder} is not empty; choose another --out")
+    names = _names(Path(options.classes)) if options.classes else None
+    like = Classifier.load(trained.run_folder(options.like)) if options.like else None
+    try:
+        classifier = read_classifier(options.file, like, names)
+    except UnknownPixelsError as error:
+        raise InputError(f"{error}, with --like") from None
+    classifier.save(folder)
+    prepared = classifier.preparation
+    side, size = prepared.mean.shape[0], prepared.size
+    fact("network", f"{classifier.config['model']}: "
+                    f"{sum(p.size for p in classifier.net.parameters()):,} parameters")
+    fact("classes", f"{len(classifier.classes):,}: {', '.join(classifier.classes[:3])}, ...")
+    fact("pictures", f"{'squeezed' if prepared.squeeze else 'cut'} to {side}x{side}, of which it "
+                     f"sees {size}x{size}")
+    say(f"wrote {folder}\n\n  next: {command('predict', folder, 'PICTURE.jpg')}")
+    return 0
+
+
+def _names(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is no text in UTF-8"
+        raise InputError(f"--classes {file}: {reason}; give a file with one name in each "
+                         "line") from None

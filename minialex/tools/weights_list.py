@@ -1,0 +1,45 @@
+"""`minialex weights list`: which public weights there are, and where each lies."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from .. import weights
+from .arguments import path
+from .text import command, say, table
+
+__all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
+
+SUMMARY = "show the weights that minialex knows, and which are here"
+DESCRIPTION = ("Show the trained networks that minialex knows by name: their errors, how large the "
+               "download is, and where each lies.")
+NOTE = ("\nErrors in percent, as their authors measured them on the validation images of ImageNet, "
+        "centre crop.")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
+                        help="the folder of all data (default: ./data if there is one, else the "
+                             "user's cache)")
+    parser.add_argument("--json", action="store_true",
+                        help="print all that is known of each as JSON: addresses, checksum, "
+                             "licence, citation, folder")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the catalogue, and where each network lies."""
+    found = {name: weights.find(name, options.data_dir) for name in weights.CATALOGUE}
+    if options.json:
+        say(json.dumps([{**asdict(known), "folder": found[name] and str(found[name])}
+                        for name, known in weights.CATALOGUE.items()], indent=2))
+        return 0
+    rows: list[tuple[str, ...]] = [("name", "classes", "top-1", "top-5", "download", "where")]
+    rows += [(name, f"{known.classes:,}", *map(str, known.errors),
+              f"{(known.download.size or 0) / 1e6:.1f} MB", str(found[name] or "-"))
+             for name, known in weights.CATALOGUE.items()]
+    say(table(rows, left=(0, 5)) + f"\n{NOTE}")
+    given = ["--data-dir", options.data_dir] if options.data_dir else []
+    say(f"\nTo bring one here:\n  {command('weights', 'get', 'NAME', *given)}")
+    return 0
