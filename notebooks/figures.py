@@ -109,3 +109,91 @@ def layer_bars(names, unit, scale="linear", **groups):
     ax.set(xticks=range(len(names)), xticklabels=names, ylabel=unit, yscale=scale)
     ax.legend(loc="upper center")
     return figure
+
+
+def kernels(rows, measure):
+    """Chapter 12: first kernels as small colour pictures, zero grey; each stretched to its range.
+
+    rows: {label: the kernels (11, 11, 3, 48) of both columns}, one row of pictures for each label.
+    measure: kernels -> (48,), a number for each; the last row sorts, each has its median as title.
+    """
+    figure, axes = plt.subplots(len(rows), 2, figsize=(8.5, 3.3 * len(rows)), squeeze=False)
+    orders = [np.argsort(measure(column)) for column in list(rows.values())[-1]]
+    for (label, columns), of_row in zip(rows.items(), axes):
+        for number, (column, order, ax) in enumerate(zip(columns, orders, of_row)):
+            k = 0.5 + 0.5 * column[..., order] / np.abs(column[..., order]).max(axis=(0, 1, 2))
+            k = np.pad(k, ((0, 1), (0, 1), (0, 0), (0, 0)), constant_values=1)  # white between them
+            # (12, 12, 3, 48) -> (72, 96, 3): 6 rows of 8 kernels
+            k = k.reshape(12, 12, 3, 6, 8).transpose(3, 0, 4, 1, 2).reshape(72, 96, 3)
+            ax.imshow(k, interpolation="nearest")
+            ax.set_title(f"column {number}, {label}: {np.median(measure(column)):.2f}")
+            ax.axis("off")
+    return figure
+
+
+def answers(photographs, maps):
+    """Chapter 12: photographs, and beside each what some kernels answer; white is the most.
+
+    photographs: (N, H, W, 3) uint8. maps: {title: (N, H, W)}, one for each kernel.
+    """
+    figure, axes = plt.subplots(len(photographs), 1 + len(maps), squeeze=False,
+                                figsize=(8.5, 1.75 * len(photographs)))
+    for n, (photograph, row) in enumerate(zip(photographs, axes)):
+        row[0].imshow(photograph)
+        for (title, of_kernel), ax in zip(maps.items(), row[1:]):
+            ax.imshow(of_kernel[n], cmap="gray", vmin=0, vmax=of_kernel.max())
+            ax.set_title(title if n == 0 else "", fontsize=10)
+    for ax in axes.flat:
+        ax.axis("off")
+    return figure
+
+
+def guesses(pictures, best, right):
+    """Chapter 12: pictures, and below each its likeliest classes; the right one is blue.
+
+    pictures: (N, H, W, C) uint8. best: for each picture, (name, probability) of its guesses.
+    right: for each picture the name of its class, which is its title.
+    """
+    figure, axes = plt.subplots(2, len(pictures), figsize=(9, 3.4), sharex="row",
+                                subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
+    for picture, rows, name, (above, below) in zip(pictures, best, right, axes.T, strict=True):
+        above.imshow(picture, cmap="gray_r")
+        above.set_title(name)
+        for rank, (guess, share) in enumerate(rows):
+            below.barh(-rank, share, color="#90cdf4" if guess == name else LIGHT)
+            below.text(0.02, -rank, guess[:20], va="center", fontsize=9)
+    return figure
+
+
+def neighbours(rows):
+    """Chapter 12: a picture, its nearest in pixels, and its nearest in fc7, one row for each.
+
+    rows: for each picture (it (28, 28), six of the one kind (6, 28, 28), six of the other).
+    """
+    gap = np.zeros((28, 10), np.uint8)
+    strips = [np.hstack([picture, gap, *pixels, gap, *units]) for picture, pixels, units in rows]
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    ax.imshow(np.vstack(strips), cmap="gray_r")
+    ax.set_xticks([14, 122, 300], ["moved by 2", "nearest in pixels", "nearest in fc7"])
+    ax.set_yticks([])
+    return figure
+
+
+def picture_strip(pictures, rows):
+    """Chapter 13: small grey pictures (N, 28, 28, 1) side by side, in so many rows."""
+    sheet = pictures.reshape(rows, -1, 28, 28).transpose(0, 2, 1, 3).reshape(rows * 28, -1)
+    figure, ax = plt.subplots(figsize=(8.5, 8.5 * rows * rows / len(pictures) + 0.1))
+    ax.imshow(sheet, cmap="gray_r")
+    ax.axis("off")
+    return figure
+
+
+def errors_by_pictures(counts, errors):
+    """Chapter 13: how many are wrong, by the pictures to learn from. errors: {way: shares}."""
+    figure, ax = plt.subplots(figsize=(7, 3))
+    for (way, shares), colour in zip(errors.items(), (ORANGE, BLUE, GREY), strict=True):
+        ax.plot([str(count) for count in counts], 100 * np.array(shares), "o-", color=colour,
+                label=way)
+    ax.set(xlabel="pictures to learn from", ylabel="wrong, %", ylim=(0, 80))
+    ax.legend()
+    return figure
