@@ -197,3 +197,51 @@ def errors_by_pictures(counts, errors):
     ax.set(xlabel="pictures to learn from", ylabel="wrong, %", ylim=(0, 80))
     ax.legend()
     return figure
+
+
+def ring(k):
+    """Chapter 14: a sum in a ring of k ranks. From how many ranks each chunk holds numbers.
+
+    One square for each step: a row for each rank, a column for each chunk. Orange is complete; a
+    frame is around what has just come.
+    """
+    states, came = [np.ones((k, k), int)], [np.zeros((k, k), bool)]
+    for step in range(2 * (k - 1)):
+        state, new = states[-1].copy(), np.zeros((k, k), bool)
+        for rank in range(k):
+            c, right = (rank - step) % k, (rank + 1) % k
+            sent = states[-1][rank, c]
+            state[right, c] = sent + (states[-1][right, c] if step < k - 1 else 0)
+            new[right, c] = True
+        states.append(state)
+        came.append(new)
+    figure, axes = plt.subplots(1, len(states), figsize=(9, 1.9))
+    for step, (state, new, ax) in enumerate(zip(states, came, axes)):
+        ax.imshow(state, cmap="Blues", vmin=0, vmax=2 * k)
+        for (rank, c), count in np.ndenumerate(state):
+            box = (c - 0.5, rank - 0.5), 1, 1
+            if count == k:
+                ax.add_patch(plt.Rectangle(*box, color=ORANGE))
+            if new[rank, c]:
+                ax.add_patch(plt.Rectangle(*box, fill=False, lw=2))
+            ax.text(c, rank, count, ha="center", va="center",
+                    color="white" if count == k else "black")
+        ax.set(title=f"step {step}" if step else "before", xticks=[], yticks=[],
+               xlim=(-0.55, k - 0.45), ylim=(k - 0.45, -0.55))
+    axes[0].set(ylabel="rank", yticks=range(k))
+    axes[0].set_xlabel("chunk")
+    return figure
+
+
+def workers(counts, milliseconds, speed_ups):
+    """Chapter 14: time of a step, and how much is gained. Both: {scheme: a number for each count}.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3))
+    for (scheme, ms), colour in zip(milliseconds.items(), (GREY, BLUE, ORANGE), strict=True):
+        axes[0].loglog(counts, ms, ".-", color=colour, label=scheme)
+        axes[1].loglog(counts, speed_ups[scheme], ".-", color=colour)
+    axes[0].set(xlabel="workers", title="ms a step")
+    axes[1].set(xlabel="workers", title="times as fast as one worker")
+    axes[1].loglog(counts, counts, "k:")
+    axes[0].legend()
+    return figure
