@@ -8,6 +8,7 @@ import io
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import display
+from PIL import Image
 
 BLUE, ORANGE, GREY, LIGHT = "#2b6cb0", "#c05621", "#718096", "#cbd5e0"
 # The first device is blue, the second grey; what crosses between them, and gradients, orange.
@@ -553,4 +554,103 @@ def long_run(steps, epochs, falls):
         ax.vlines(falls, 0, ax.get_ylim()[1], color="black", ls=":", lw=1)
         ax.set(xlabel="epoch", ylabel=unit, ylim=(0, None), xticks=range(0, len(epochs) + 1, 6))
         ax.legend()
+    return figure
+
+
+def guesses(pictures, best, right):
+    """Chapter 12: pictures, and below each its likeliest classes; the right one is blue.
+
+    pictures: (N, H, W, C) uint8. best: for each picture, (name, probability) of its guesses.
+    right: for each picture the name of its class, which is its title.
+    """
+    figure, axes = plt.subplots(2, len(pictures), figsize=(9, 3.4), sharex="row",
+                                subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
+    for picture, rows, name, (above, below) in zip(pictures, best, right, axes.T, strict=True):
+        above.imshow(picture, cmap="gray_r")
+        above.set_title(name)
+        for rank, (guess, share) in enumerate(rows):
+            below.barh(-rank, share, color="#90cdf4" if guess == name else LIGHT)
+            below.text(0.02, -rank, guess[:20], va="center", fontsize=9)
+    return figure
+
+
+def neighbours(rows):
+    """Chapter 12: a picture, its nearest in pixels, and its nearest in fc7, one row for each.
+
+    rows: for each picture (it (28, 28), six of the one kind (6, 28, 28), six of the other).
+    """
+    gap = np.zeros((28, 10), np.uint8)
+    strips = [np.hstack([picture, gap, *pixels, gap, *units]) for picture, pixels, units in rows]
+    figure, ax = plt.subplots(figsize=(8.5, 2.8))
+    ax.imshow(np.vstack(strips), cmap="gray_r")
+    ax.set_xticks([14, 122, 300], ["moved by 2", "nearest in pixels", "nearest in fc7"])
+    ax.set_yticks([])
+    return figure
+
+
+def picture_strip(pictures, rows):
+    """Chapter 13: small grey pictures (N, 28, 28, 1) side by side, in so many rows."""
+    sheet = pictures.reshape(rows, -1, 28, 28).transpose(0, 2, 1, 3).reshape(rows * 28, -1)
+    figure, ax = plt.subplots(figsize=(8.5, 8.5 * rows * rows / len(pictures) + 0.1))
+    ax.imshow(sheet, cmap="gray_r")
+    ax.axis("off")
+    return figure
+
+
+def errors_by_pictures(counts, errors):
+    """Chapter 13: how many are wrong, by the pictures to learn from. errors: {way: shares}."""
+    figure, ax = plt.subplots(figsize=(7, 3))
+    for (way, shares), colour in zip(errors.items(), (ORANGE, BLUE, GREY), strict=True):
+        ax.plot([str(count) for count in counts], 100 * np.array(shares), "o-", color=colour,
+                label=way)
+    ax.set(xlabel="pictures to learn from", ylabel="wrong, %", ylim=(0, 80))
+    ax.legend()
+    return figure
+
+
+def ring(k):
+    """Chapter 14: a sum in a ring of k ranks. From how many ranks each chunk holds numbers.
+
+    One square for each step: a row for each rank, a column for each chunk. Orange is complete; a
+    frame is around what has just come.
+    """
+    states, came = [np.ones((k, k), int)], [np.zeros((k, k), bool)]
+    for step in range(2 * (k - 1)):
+        state, new = states[-1].copy(), np.zeros((k, k), bool)
+        for rank in range(k):
+            c, right = (rank - step) % k, (rank + 1) % k
+            sent = states[-1][rank, c]
+            state[right, c] = sent + (states[-1][right, c] if step < k - 1 else 0)
+            new[right, c] = True
+        states.append(state)
+        came.append(new)
+    figure, axes = plt.subplots(1, len(states), figsize=(9, 1.9))
+    for step, (state, new, ax) in enumerate(zip(states, came, axes)):
+        ax.imshow(state, cmap="Blues", vmin=0, vmax=2 * k)
+        for (rank, c), count in np.ndenumerate(state):
+            box = (c - 0.5, rank - 0.5), 1, 1
+            if count == k:
+                ax.add_patch(plt.Rectangle(*box, color=ORANGE))
+            if new[rank, c]:
+                ax.add_patch(plt.Rectangle(*box, fill=False, lw=2))
+            ax.text(c, rank, count, ha="center", va="center",
+                    color="white" if count == k else "black")
+        ax.set(title=f"step {step}" if step else "before", xticks=[], yticks=[],
+               xlim=(-0.55, k - 0.45), ylim=(k - 0.45, -0.55))
+    axes[0].set(ylabel="rank", yticks=range(k))
+    axes[0].set_xlabel("chunk")
+    return figure
+
+
+def workers(counts, milliseconds, speed_ups):
+    """Chapter 14: time of a step, and how much is gained. Both: {scheme: a number for each count}.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3))
+    for (scheme, ms), colour in zip(milliseconds.items(), (GREY, BLUE, ORANGE), strict=True):
+        axes[0].loglog(counts, ms, ".-", color=colour, label=scheme)
+        axes[1].loglog(counts, speed_ups[scheme], ".-", color=colour)
+    axes[0].set(xlabel="workers", title="ms a step")
+    axes[1].set(xlabel="workers", title="times as fast as one worker")
+    axes[1].loglog(counts, counts, "k:")
+    axes[0].legend()
     return figure

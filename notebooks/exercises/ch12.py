@@ -1,4 +1,4 @@
-"""Exercises of chapter 12: looking inside. Then: pytest -m ch12 tests/exercises"""
+"""Exercises of chapter 12: looking inside. Then check("ch12") in the notebook."""
 
 import numpy as np  # noqa: F401
 

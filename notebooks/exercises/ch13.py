@@ -1,4 +1,4 @@
-"""Exercises of chapter 13: a new last layer. Then: pytest -m ch13 tests/exercises"""
+"""Exercises of chapter 13: a new last layer. Then check("ch13") in the notebook."""
 
 import numpy as np  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Exercises of chapter 14: many processes. Then: pytest -m ch14 tests/exercises"""
+"""Exercises of chapter 14: many processes. Then check("ch14") in the notebook."""
 
 import numpy as np  # noqa: F401
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -178,6 +179,8 @@ def data_places(given: str | os.PathLike[str] | None) -> list[Path]:
 
 
 def _cache() -> Path:
-    from pooch import os_cache
+    with warnings.catch_warnings():  # pooch loads tqdm, which in a notebook asks for widgets
+        warnings.simplefilter("ignore")
+        from pooch import os_cache
 
     return Path(os_cache("minialex"))
