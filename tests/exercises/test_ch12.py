@@ -14,7 +14,7 @@ def of_top5(answers, what, scores, labels):
     better, as_good = np.sum(scores > right, axis=1), np.sum(scores >= right, axis=1)
     expected = float(np.mean(as_good - 1 >= 5))
     same(f"top5_error of {what}", answers.top5_error(scores, labels), expected, [
-        (float(np.mean(better >= 5)), "Another class with the same score counts as a better guess."),
+        (float(np.mean(better >= 5)), "A class with the same score counts as a better guess."),
         (float(np.mean(as_good >= 5)), "The right class was counted as better than itself."),
         (float(np.mean(as_good >= 2)), "That is the top-1 error."),
         (1 - expected, "That is the share that is right."),
@@ -98,7 +98,7 @@ def test_window(answers, layers, place, expected):
     same(f"window({layers}, {place})", answers.window(layers, place), expected, [
         (down(layers), "Go from the last layer down to the first."),
         (down(layers[::-1], padded=False), "A layer with padding begins `pad` places earlier."),
-        ((max(expected[0], 0), expected[1]), "Padding has numbers, too: the first may be negative."),
+        ((max(expected[0], 0), expected[1]), "Padding has numbers: the first may be negative."),
         ((expected[0], expected[1] + 1), "The last pixel is meant, not the one after it.")])
 
 

@@ -27,8 +27,8 @@ def test_rows_of(answers, n, size):
         (every[: n // size * size], "The images that are left over belong to nobody."),
         (every[: len(joined)], "The last images belong to nobody.")])
     if max(counts) - min(counts) > 1:
-        pytest.fail(f"of {n} images, the {size} ranks take {counts}; no rank may take over one more "
-                    "than another. All that are left over went to one rank.", pytrace=False)
+        pytest.fail(f"of {n} images, the {size} ranks take {counts}; no rank may take over one "
+                    "more than another. All that are left over went to one rank.", pytrace=False)
 
 
 @pytest.mark.parametrize("counts", [(4, 4, 4), (1, 2, 9), (5, 0, 3)])
