@@ -77,8 +77,8 @@ def appending(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         if isinstance(error, FileError):
             raise
-        raise FileError(f"{os.fspath(path)} cannot be written ({error.strerror or error}); make "
-                        "room on the disk") from None
+        raise FileError(f"{os.fspath(path)} cannot be written ({error.strerror or error}); "
+                        "check that its folder is there, and that the disk has room") from None
 
 
 def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another folder") -> Path:
@@ -97,11 +97,11 @@ def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another
     return folder
 
 
-def read_json(path: str | os.PathLike[str], remedy: str) -> Any:
+def read_json(path: str | os.PathLike[str]) -> Any:
     """What a JSON file holds.
 
-    Raises FileError if it cannot be read, and InputError, with the `remedy`, if it is no JSON, or
-    larger or deeper than any that minialex writes.
+    Raises InputError if it cannot be read, is no JSON, or is larger or deeper than any that
+    minialex writes. The message is the reason alone: the caller knows which file it was, and why.
     """
     try:
         with open(path, "rb") as file:
@@ -110,12 +110,11 @@ def read_json(path: str | os.PathLike[str], remedy: str) -> Any:
             raise InputError(f"more than {MOST_JSON:,} bytes")
         return json.loads(text)
     except OSError as error:
-        raise FileError(f"{os.fspath(path)}: cannot be read ({error.strerror or error}); "
-                        f"{remedy}") from None
-    except ValueError as error:
-        raise InputError(f"{os.fspath(path)}: damaged ({error}); {remedy}") from None
+        raise InputError(error.strerror or str(error)) from None
     except RecursionError:
-        raise InputError(f"{os.fspath(path)}: damaged (nested too deep); {remedy}") from None
+        raise InputError("nested too deeply") from None
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise InputError(str(error)) from None
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from .. import backend
 from ..datasets import Batch, Data, ImageSet, batches
 from ..errors import InputError
 from ..files import check_writable, replacing
-from ..training import Classifier, Evaluation, evaluate
-from ..training.evaluate import has_top5
+from ..training import Classifier, evaluate
 from . import trained
 from .arguments import path, whole
 from .images import open_data
@@ -74,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
         began = time.perf_counter()
         result = evaluate(classifier.net, _feed(classifier, images, options.batch, views),
                           confusion)
-        report[views] = _figures(result, len(images.classes), time.perf_counter() - began)
+        report[views] = {"top1_error": result.top1_error, "top5_error": result.top5_error,
+                         "loss": result.loss, "seconds": round(time.perf_counter() - began, 3)}
     report |= {"confusion_of": views, "classes": hardest(confusion, images.classes)}
     if not options.json:
         say(as_text(report))
@@ -146,12 +146,6 @@ def _feed(classifier: Classifier, images: ImageSet, batch: int, views: str) -> I
                             threads=backend.threads()):
             yield item
             bar.update()
-
-
-def _figures(result: Evaluation, classes: int, seconds: float) -> dict[str, Any]:
-    return {"top1_error": result.top1_error,
-            "top5_error": result.top5_error if has_top5(classes) else None,
-            "loss": result.loss, "seconds": round(seconds, 3)}
 
 
 def hardest(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from ..datasets import ImageSet
 from ..errors import InputError
+from ..files import read_json
 from ..models import MODELS, model_info
 from ..training import CheckpointError, Recipe, change, suggest
 from ..training.folder import CONFIG, MODEL, SUMMARY
 from ..training.recipe import RULES, check, lengthen
-from ..training.stored import from_stored, read_json
+from ..training.stored import from_stored
 from .arguments import path, whole
 
 __all__ = ["Settings", "add_arguments", "choose_recipe", "is_finished", "new", "stored",

@@ -15,12 +15,13 @@ from .. import backend, models, nn
 from ..backend import Device
 from ..datasets import DataError, Preparation, read_image
 from ..errors import InputError
+from ..files import read_json
 from .checkpoint import BEST, CheckpointError, checkpoints, load_arrays
 from .evaluate import log_probabilities
 from .folder import CONFIG, MEAN, MODEL
 from .progress import Progress
 from .recipe import Recipe
-from .stored import from_stored, has_type, read_json
+from .stored import from_stored, has_type
 
 __all__ = ["Classifier"]
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..errors import FileError, InputError, UsageError
-from ..files import LOCK, check_writable, locked, replacing, sweep
+from ..files import LOCK, appending, check_writable, locked, replacing, sweep
 from ..nn import Module
 from ..optim import SGD
 from .checkpoint import checkpoints, drop_old, load_newest, save_newest
@@ -108,7 +108,7 @@ class RunFolder:
         """A checkpoint, after the lines of its steps: it must not know of more than they tell."""
         if progress.steps:
             for name in LOG, STEPS:
-                with self._appending(name) as file:
+                with appending(self.path / name) as file:
                     os.fsync(file.fileno())
         path = save_newest(self.path, net, optimizer, asdict(progress), best, more)
         return Saved(path, best)
@@ -128,18 +128,8 @@ class RunFolder:
         """Add a line to a log."""
         entry = {key: getattr(event, key) for key in KEYS[name]}
         entry |= {key: round(entry[key], digits) for key, digits in DIGITS.items() if key in entry}
-        with self._appending(name) as file:
+        with appending(self.path / name) as file:
             file.write(f"{json.dumps(entry)}\n".encode())
-
-    @contextmanager
-    def _appending(self, name: str) -> Iterator[BinaryIO]:
-        path = self.path / name
-        try:
-            with open(path, "ab") as file:
-                yield file
-        except OSError as error:
-            raise FileError(f"{path} cannot be written ({error.strerror or error}); make room on "
-                            "the disk") from None
 
     def _cut_log(self, name: str, count: int, known: Callable[[int], Entry]) -> Iterator[Kept]:
         """Keep the first `count` lines. The steps of later ones will be made again.

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 import types
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..errors import InputError
 
-__all__ = ["from_stored", "has_type", "read_json"]
+__all__ = ["from_stored", "has_type"]
 
 T = TypeVar("T")
 WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -52,18 +50,6 @@ def from_stored(cls: type[T], stored: Any) -> T:
             raise InputError(f"{name} is {_short(value)}; need {WORDS.get(wanted, wanted)}")
         values[name] = tuple(value) if get_origin(wanted) is tuple else value
     return cls(**values)
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises InputError if it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(error.strerror or str(error)) from None
-    except RecursionError:
-        raise InputError("nested too deeply") from None
-    except ValueError as error:  # no UTF-8, or no JSON
-        raise InputError(str(error)) from None
 
 
 def _short(value: Any) -> str:

@@ -152,9 +152,9 @@ def _statistics(root: Path, side: int) -> Statistics:
 
 def _json(path: Path, remedy: str) -> Any:
     try:
-        return read_json(path, remedy)
+        return read_json(path)
     except InputError as error:
-        raise DataError(str(error)) from None
+        raise DataError(f"{path}: damaged ({error}); {remedy}") from None
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
