@@ -29,7 +29,7 @@ from ..backend import Device, DeviceError
 from ..datasets import fashion_mnist, find_set
 from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
-from .text import command, say
+from .text import command, pip, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -79,11 +79,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lines(finding: Finding) -> str:
-    """At most 100 columns: name, text, verdict; the remedy below."""
+    """At most 100 columns: name, text, verdict. The remedy below is one line, to be pasted."""
     first, *more = textwrap.wrap(finding.text, 74, break_on_hyphens=False) or [""]
     if finding.remedy:
-        more += textwrap.wrap(f"-> {finding.remedy}", 82, subsequent_indent="   ",
-                              break_on_hyphens=False)
+        more.append(f"-> {finding.remedy}")
     return "\n".join([f"  {finding.name:15} {first:74}  {finding.verdict}",
                       *(" " * 18 + line for line in more)])
 
@@ -135,7 +134,7 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     for name, module, least in PACKAGES:
-        remedy = f"pip install --upgrade '{name}>={least}'"
+        remedy = pip("install", "--upgrade", f"{name}>={least}")
         try:
             version = importlib.import_module(module).__version__
         except ImportError as error:
@@ -166,9 +165,9 @@ def _gpu_package() -> Iterator[Finding]:
     shown = " and ".join(f"{name} {version}" for name, version in sorted(packages.items()))
     if len(packages) > 1:
         yield Finding("CuPy", f"two packages of it are installed: {shown}", False,
-                      f"remove one. They share files, so remove both ({sys.executable} -m pip "
-                      f"uninstall -y {' '.join(sorted(packages))}), and install the one for your "
-                      "CUDA again")
+                      "remove one. They share files, so remove both "
+                      f"({pip('uninstall', '-y', *sorted(packages))}), and install the one for "
+                      "your CUDA again")
     elif cuda.version:
         yield Finding("CuPy", f"{cuda.version}, {shown}" if shown else cuda.version)
     elif packages or cuda.import_error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "command", "cut", "fact", "printable", "progress_bar", "say",
+__all__ = ["bar", "columns", "command", "cut", "fact", "pip", "printable", "progress_bar", "say",
            "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -61,7 +61,15 @@ def command(*arguments: object, processes: int = 1) -> str:
         beside = Path(python).with_name("mpiexec")  # of this environment, if it has one
         mpiexec = str(beside) if os.sep in python and beside.exists() else "mpiexec"
         words = [mpiexec, "-n", str(processes), python, "-m", "mpi4py", "-m", "minialex"]
-    words = [*words, *map(str, arguments)]
+    return _quoted([*words, *map(str, arguments)])
+
+
+def pip(*arguments: str) -> str:
+    """The line that runs pip for the Python that is running."""
+    return _quoted([sys.executable, "-m", "pip", *arguments])
+
+
+def _quoted(words: list[str]) -> str:
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
