@@ -54,8 +54,11 @@ class RunFolder:
     def held(self, new: bool) -> Iterator[None]:
         """Keep other processes out of the folder, and see that a run can be written there.
 
-        Raises FileError if it cannot, and InputError if a new run finds other files there.
+        Raises FileError if it cannot, and InputError if a new run finds other files there, or an
+        old one no run.
         """
+        if not new and not self.has(CONFIG):
+            raise InputError(f"{self.path}: there is no run in it; name the folder of one")
         with locked(self.path / LOCK, "choose another folder"):
             if new and not is_free(self.path):
                 raise InputError(f"{self.path} is not empty; choose another folder, or resume the "

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from .. import backend
+from .. import backend, checks
 from ..datasets import Batch, ColourNoise, Data, ImageSet, Preparation, batches
 from ..errors import InputError, UsageError
 from ..nn import Module
 from ..optim import SGD
 from .checkpoint import save_arrays
 from .classifier import Classifier
+from .evaluate import log_probabilities
 from .events import EpochDone, Event, RateFell, Resumed, RunDone, StepDone, Stuck
 from .folder import CONFIG, LOG, MEAN, MODEL, STEPS, SUMMARY, RunFolder
 from .plateau import plateau
@@ -56,8 +57,11 @@ class Run:
                              "tell classes apart, there must be two or more")
         if resume and folder is None:
             raise InputError("Run: resume=True came without a folder; name the one to go on in")
-        self.net, self.data, self.recipe, self.seed, self.steps = net, data, recipe, seed, steps
-        self.config = {**(about or {}), "seed": seed, "steps": steps, "recipe": asdict(recipe)}
+        self.net, self.data, self.recipe = net, data, recipe
+        self.seed = checks.whole("Run", "seed", seed, least=0)
+        self.steps = None if steps is None else checks.whole("Run", "steps", steps)
+        self.config = {**(about or {}), "seed": self.seed, "steps": self.steps,
+                       "recipe": asdict(recipe)}
         self.parameters = sum(p.size for p in net.parameters())
         self.devices = list(dict.fromkeys(p.device for p in net.parameters()))
         self.statistics = data.train.measure()
@@ -142,11 +146,13 @@ class Run:
 
     def _begin(self) -> Iterator[Event]:
         """A new folder, or back to the newest checkpoint, as if nothing had happened after it."""
-        if self._resume:
-            with self._worker.whole_network():
+        with self._worker.whole_network():
+            self._check_network()
+            if self._resume:
                 damaged = list(self.folder.go_back(self.net, self._optimizer, self.progress)
                                if self.folder else ())
                 self.progress = self._worker.start_from(self.progress)
+        if self._resume:
             yield from [*damaged, Resumed(self.progress.steps, self.progress.epoch)]
         if self.folder:
             if not self._at_end():  # what an earlier end has left; the summary was written last
@@ -155,6 +161,14 @@ class Run:
         self._begun = True
         if not self.progress.steps:
             yield from self._save()  # shows that it can be done, before time is spent
+
+    def _check_network(self) -> None:
+        """See that it takes these images and has a score for each class, before files are made."""
+        image = next(batches(self.data.val, self._preparation(), 1)).images
+        scores, classes = log_probabilities(self.net, image).shape[1], len(self.data.train.classes)
+        if scores != classes:
+            raise InputError(f"Run: the network gives {scores} scores, but {self.data.train.name} "
+                             f"has {classes} classes; build it with classes={classes}")
 
     def _at_end(self) -> bool:
         """Whether all steps are made, and all epochs evaluated."""
