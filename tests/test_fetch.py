@@ -183,16 +183,16 @@ MISTAKES = {
     "404": "the server answered 404 Not Found",
     "500": "the server answered 500 Internal Server Error",
     "wrong": "wrong checksum, sha256 ",
-    "longer": "more than 256,000 bytes came",
-    "endless": "more than 256,000 bytes came",
-    "page": "49 bytes came, need 256,000",
+    "longer": "it sends more than 256,000 bytes",
+    "endless": "it sends more than 256,000 bytes",
+    "page": "it has 49 bytes, not 256,000",
     "short": "the connection closed before all had come",
     "cut chunks": "the connection closed before all had come",
     "stall": "0.3 s",
     "silent": "0.3 s",
-    "slow": "only 0 bytes came in 0.3 s",
-    "slow headers": "only 0 bytes came in 0.3 s",
-    "always 100": "only 0 bytes came in 0.3 s",
+    "slow": "only 0 bytes in 0.3 s",
+    "slow headers": "only 0 bytes in 0.3 s",
+    "always 100": "only 0 bytes in 0.3 s",
     "loop": "the server answered 302 Found",
     "nonsense": "invalid literal for int() with base 10: 'much'",
 }
@@ -217,7 +217,7 @@ def test_misbehaving_server(server, tmp_path, kind, why):
 
 
 @pytest.mark.parametrize(("patience", "why"), [
-    (Patience(0.2, 10**9, 5), "bytes came in 0.2 s"),
+    (Patience(0.2, 10**9, 5), "bytes in 0.2 s"),
     (Patience(1, 0, 0.2), "not all had come after 0.2 s")], ids=["rate", "deadline"])
 def test_server_that_sends_too_little_is_given_up(server, tmp_path, monkeypatch, patience, why):
     """Each limit alone; the stream never ends, and would soon be larger than what is allowed."""
@@ -242,7 +242,7 @@ def test_file_put_there_by_hand_is_used(server, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "why"), [
-    (FILE[:1000], "1,000 bytes came, need 256,000"), (b"", "0 bytes came"),
+    (FILE[:1000], "it has 1,000 bytes, not 256,000"), (b"", "it has 0 bytes"),
     (FILE[::-1], "wrong checksum, sha256 ")])
 def test_wrong_file_put_there_by_hand(server, tmp_path, content, why):
     """It is the user's: not overwritten, and not removed."""
@@ -339,7 +339,7 @@ def test_incomplete_set_is_none(place, name):
 
 @pytest.mark.parametrize("function", [find_set, get_set, look_up])
 def test_unknown_set(place, function):
-    with fails("data set 'mnits' came; need one of fashion-mnist, fashion-mnist-full, mnist, "
+    with fails("there is no data set 'mnits'; use one of fashion-mnist, fashion-mnist-full, mnist, "
                "cifar10, clothing, imagenette, imagenet; correct the name", kind=DataError):
         function("mnits")
 
@@ -427,7 +427,7 @@ def test_one_file_by_hand_the_others_fetched(small, place):
     assert get_set("mnist", place) == place / "mnist" == find_set("mnist", place)
     assert len(small.server.asked) == 3
     (place / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
-    with fails(place / "mnist" / "t10k-labels-idx1-ubyte.gz", "7 bytes came", "remove it"):
+    with fails(place / "mnist" / "t10k-labels-idx1-ubyte.gz", "it has 7 bytes", "remove it"):
         get_set("mnist", place)
 
 
@@ -653,7 +653,7 @@ def test_get_says_what_it_got(small, minialex, place):
 @pytest.mark.parametrize(("name", "message"), [
     ("mnist", "minialex: train-images-idx3-ubyte.gz did not come ("),
     ("imagenet", "minialex: imagenet: its owners give it to those who agree"),
-    ("mnits", "minialex: data set 'mnits' came; need one of")])
+    ("mnits", "minialex: there is no data set 'mnits'; use one of")])
 def test_mistake_is_one_line(small, minialex, place, name, message):
     small.serve("closed")
     result = minialex("data", "get", name)

@@ -301,8 +301,8 @@ def test_each_way_to_give_the_labels(tmp_path, give):
     ("LOC_val_solution.csv", b"a,b\n1,2\n")])
 def test_damaged_labels(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); need the labels of the "
-                                        r"validation pictures; get the file again\Z"):
+    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); it must hold the labels "
+                                        r"of the validation pictures; get it again\Z"):
         validation_classes(tmp_path)
 
 

@@ -402,8 +402,8 @@ def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp
 
 
 @pytest.mark.parametrize(("change", "options", "message"), [
-    (None, ["--quality", 90], "was begun with quality 95, and now 90 came; keep to it, or "),
-    (None, ["--side", 8], "was begun with side 16, and now 8 came; keep to it, or "),
+    (None, ["--quality", 90], "was begun with quality 95, not 90; keep to it, or "),
+    (None, ["--side", 8], "was begun with side 16, not 8; keep to it, or "),
     (lambda source: fill(source / "train" / "cat", 9), [], "was begun with other pictures, or"),
     (lambda source: (source / "train/cat/00.jpg").unlink(), [], "was begun with other pictures"),
     (lambda source: (source / "train/cat/00.jpg").write_bytes(b""), [], "the pictures have chang"),
@@ -726,9 +726,9 @@ def test_folders_that_are_not_used_are_named(source, prepare):
     fill(source / "valid2" / "cat", 1)
     fill(source / ".cache" / "cat", 1)
     done = prepare(source)
-    assert done.code == 0 and done.out.count("is left out; need train, val or test") == 4
+    assert done.code == 0 and done.out.count("is left out; only train, val and test with") == 4
     for name in "elsewhere", "test", "val", "valid2":
-        assert f"          {name} is left out; need train, val or test, with fol" in done.out
+        assert f"          {name} is left out; only train, val and test with cl" in done.out
     assert len(prepared(f"{source}-prepared", "val")) == 3
 
 
@@ -746,7 +746,7 @@ def test_split_of_another_spelling_does_not_become_a_class(source, prepare, name
     (lambda source: (source / "train").rename(source / "learn"), [],
      "there is a folder test, but no folder train; "),
     (lambda source: None, ["--split", "80,10,10"], "has a folder train already; leave it out"),
-    (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; need one"),
+    (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; name one"),
     (lambda source: [path.unlink() for path in (source / "train").glob("*/*")], [],
      "train: no pictures; they must lie in "),
 ], ids=["class", "no train", "split", "nothing", "empty"])

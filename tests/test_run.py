@@ -267,13 +267,13 @@ def test_folder_with_other_files(make, tmp_path, name):
 
 
 def test_one_class_is_refused(make, tmp_path):
-    with pytest.raises(ValueError, match=r"grey has one class only, a; .* two or more"):
+    with pytest.raises(ValueError, match=r"grey has only one class, a; .* two or more"):
         make("run", classes="a")
     assert not (tmp_path / "run").exists()
 
 
 def test_resuming_nothing(make, tmp_path):
-    with pytest.raises(ValueError, match="resume=True came without a folder"):
+    with pytest.raises(ValueError, match="resume=True needs a folder"):
         make(resume=True)
     # A name with a slip must not begin a new run.
     with pytest.raises(ValueError, match="nowhere: there is no run in it; name the folder of one"):

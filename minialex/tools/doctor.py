@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the report. Exit code 0, or 1 if something fails that users need."""
+    """Print the report. Exit code 0, or 1 if something that users need fails."""
     findings, previous = [], ""
     for section, check, *arguments in _plan(options.devices):
         if section != previous and not options.json:

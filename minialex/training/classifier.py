@@ -56,8 +56,8 @@ class Classifier:
             devices = [devices]
         devices = devices or [backend.default()]
         if len(devices) > 2:
-            raise InputError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
-                             "each of two columns")
+            raise InputError(f"Classifier.load: {len(devices)} devices are too many; name one, "
+                             "or one for each of two columns")
         path, arrays, about = _stored(Path(folder), weights)
         if "model" not in about:
             raise CheckpointError(f"{path}: does not say what model it is of; train with "
@@ -95,7 +95,7 @@ class Classifier:
         return np.concatenate(found)
 
     def read(self, picture: str | os.PathLike[str] | np.ndarray) -> np.ndarray:
-        """A picture as in training: shorter side, then the central square: uint8 (H, W, C).
+        """A picture, resized and cut to the central square as in training: uint8 (H, W, C).
 
         A network that was trained on grey images gets the brightness of a coloured one.
         Raises DataError if the file is no picture, or the array of another shape.
@@ -103,8 +103,8 @@ class Classifier:
         shape = self.preparation.mean.shape
         if isinstance(picture, np.ndarray):
             if picture.shape != shape or picture.dtype != np.uint8:
-                raise DataError(f"an array of {picture.dtype} {picture.shape} came; this network "
-                                f"needs uint8 {shape}; save it as a picture, and give its path")
+                raise DataError(f"the array is {picture.dtype} {picture.shape}; this network needs "
+                                f"uint8 {shape}; save it as a picture, and give its path")
             return picture
         if not Path(picture).is_file():
             raise DataError(f"{picture}: there is no such file; correct the name")
@@ -120,7 +120,7 @@ class Classifier:
 
 
 def _stored(folder: Path, weights: str) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-    """The file with the wanted weights; these, with the mean image; settings and class names."""
+    """The file of these weights; the weights and mean image; settings and class names."""
     if weights not in ("last", "best"):
         raise InputError(f"Classifier.load: weights is {weights!r}; use 'last' or 'best'")
     if not folder.is_dir():
@@ -142,7 +142,7 @@ def _stored(folder: Path, weights: str) -> tuple[Path, dict[str, np.ndarray], di
 
 
 def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Weights and mean image of a checkpoint, and what its folder tells of the run."""
+    """Weights and mean image of a checkpoint, and the settings in its folder."""
     arrays, about = load_arrays(path)
     try:
         progress = from_stored(Progress, about.get("progress"))
@@ -160,7 +160,7 @@ def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
               devices: Sequence[str | Device]) -> Classifier:
-    recipe = from_stored(Recipe, {"mirror": 0.5, **about["recipe"]})  # older runs do not tell
+    recipe = from_stored(Recipe, {"mirror": 0.5, **about["recipe"]})  # older runs do not say
     classes, mean = about["classes"], arrays.pop(MEAN)
     if not has_type(classes, list[str]):
         raise InputError("classes are no list of names")
@@ -175,9 +175,9 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any
 
 
 class _NoMoreThan(np.random.Generator):
-    """Draws zeros, as first values of weights that are then loaded, and only so many of them.
+    """Draws zeros for weights that are then loaded, but no more of them than the file holds.
 
-    Else a small file that claims to be of a large network would ask for the memory of that.
+    Otherwise a small file that claims to hold a large network could fill the memory.
     """
 
     def __init__(self, left: int = 0) -> None:

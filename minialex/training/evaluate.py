@@ -41,7 +41,7 @@ def evaluate(net: Module, batches: Iterable[Batch],
         if confusion is not None:
             np.add.at(confusion, (labels, first_guesses(logs, labels)), 1)
     if not found:
-        raise InputError("evaluate: no batches came; give at least one")
+        raise InputError("evaluate: there are no batches; give at least one")
     rank = np.concatenate(found)
     # Of five classes or fewer, the right one is always among the first five.
     top5 = float((rank >= 5).mean()) if logs.shape[1] > 5 else None

@@ -38,7 +38,7 @@ Entry = dict[str, Any]
 
 
 class OtherImagesError(UsageError):
-    """A run is to go on with other training images than it had."""
+    """A run cannot go on with training images that it did not have."""
 
 
 class RunFolder:
@@ -52,10 +52,10 @@ class RunFolder:
 
     @contextmanager
     def held(self, new: bool) -> Iterator[None]:
-        """Keep other processes out of the folder, and see that a run can be written there.
+        """Keep other processes out of the folder, and check that a run can be written there.
 
-        Raises FileError if it cannot, and InputError if a new run finds other files there, or an
-        old one no run.
+        Raises FileError if it cannot, and InputError if a new run finds other files there, or a
+        resumed run finds none.
         """
         if not new and not self.has(CONFIG):
             raise InputError(f"{self.path}: there is no run in it; name the folder of one")
@@ -92,11 +92,11 @@ class RunFolder:
             found = from_stored(Progress, stored)
             if not found.same_images(progress):
                 raise OtherImagesError(f"{self.path}: these are not the training images of that "
-                                       "run, or some were added or removed; give the same")
+                                       "run, or some were added or removed; give it its own")
             return found
 
         steps = self.path / STEPS
-        # A run that was killed before it had a checkpoint is at its beginning.
+        # A run that was killed before its first checkpoint starts from the beginning.
         if checkpoints(self.path) or (steps.exists() and steps.stat().st_size):
             found, damaged = load_newest(self.path, net, optimizer, read)
             vars(progress).update(vars(found))
@@ -108,7 +108,7 @@ class RunFolder:
 
     def save(self, net: Module, optimizer: SGD, progress: Progress, best: bool,
              more: Mapping[str, np.ndarray]) -> Saved:
-        """A checkpoint, after the lines of its steps: it must not know of more than they tell."""
+        """Save a checkpoint. The logs reach the disk first, so it counts no step that they lack."""
         if progress.steps:
             for name in LOG, STEPS:
                 with appending(self.path / name) as file:
@@ -137,8 +137,8 @@ class RunFolder:
     def _cut_log(self, name: str, count: int, known: Callable[[int], Entry]) -> Iterator[Kept]:
         """Keep the first `count` lines. The steps of later ones will be made again.
 
-        A line that is missing or damaged is written anew: what is `known` of its number, and null
-        for the rest. Then the damaged file is kept beside the new one.
+        A missing or damaged line is written anew, with what is `known` about it and null for the
+        rest. The damaged file is then kept beside the new one.
         """
         path, found, wrong = self.path / name, self._lines(name), ""
         for number in range(1, count + 1):

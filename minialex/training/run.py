@@ -41,11 +41,11 @@ class Run:
             print(event)
 
     seed: of order, crops, mirror images and colours. folder: where everything is written, or None.
-    steps: end after so many in all. resume: go on with the run in `folder`, bit for bit.
-    about: what config.json is to tell besides; Classifier.load needs the name of the model.
-    worker: called with net and optimizer, gives who does the work; see minialex.parallel.
+    steps: end after this many in all. resume: go on with the run in `folder`, bit for bit.
+    about: more for config.json; Classifier.load needs the name of the model in it.
+    worker: called with net and optimizer, returns the Worker; see minialex.parallel.
 
-    The loop may be left at any event: `save` then saves, and a new loop over the same run goes on.
+    The loop may be left at any event. `save` then saves, and a new loop over the run goes on.
     """
 
     def __init__(self, net: Module, data: Data, recipe: Recipe, seed: int = 0,
@@ -53,10 +53,10 @@ class Run:
                  resume: bool = False, about: Mapping[str, Any] | None = None,
                  worker: Callable[[Module, SGD], Worker] = Worker) -> None:
         if len(data.train.classes) < 2:
-            raise InputError(f"{data.train.name} has one class only, {data.train.classes[0]}; to "
-                             "tell classes apart, there must be two or more")
+            raise InputError(f"{data.train.name} has only one class, {data.train.classes[0]}; a "
+                             "network needs two or more to tell apart")
         if resume and folder is None:
-            raise InputError("Run: resume=True came without a folder; name the one to go on in")
+            raise InputError("Run: resume=True needs a folder; name that of the run to go on with")
         self.net, self.data, self.recipe = net, data, recipe
         self.seed = checks.whole("Run", "seed", seed, least=0)
         self.steps = None if steps is None else checks.whole("Run", "steps", steps)
@@ -155,7 +155,7 @@ class Run:
         if self._resume:
             yield from [*damaged, Resumed(self.progress.steps, self.progress.epoch)]
         if self.folder:
-            if not self._at_end():  # what an earlier end has left; the summary was written last
+            if not self._at_end():  # left by an earlier end; the summary was written last
                 self.folder.remove(SUMMARY, MODEL)
             self.folder.write_json(CONFIG, self.config)
         self._begun = True
@@ -179,7 +179,7 @@ class Run:
         return self.steps is not None and self.progress.steps >= self.steps
 
     def _falls(self, epoch: int) -> int:
-        """How often the rate has fallen before an epoch, those before it being done."""
+        """How many times the rate has fallen before an epoch. All earlier ones must be done."""
         if self.recipe.patience:
             return plateau_falls(self.progress.errors[: epoch - 1], self.recipe.patience)
         return step_falls(epoch, self.recipe.falls)
@@ -223,7 +223,7 @@ class Run:
         yield from self._evaluate(began)
 
     def _evaluate(self, began: float) -> Iterator[Event]:
-        """What the epoch, or as much of it as was wanted, has brought."""
+        """Evaluate after an epoch, or after the part of it that was asked for."""
         progress, epoch, loss = self.progress, self.progress.epoch, self.progress.train_loss
         with self._worker.whole_network():
             result = self._worker.evaluate(self.data.val, self._batches_of)
@@ -250,7 +250,7 @@ class Run:
             yield RateFell(self.recipe.lr / 10 ** self._falls(epoch + 1))
 
     def _steps(self, feed: Iterator[Batch]) -> Iterator[Step]:
-        """The steps of these batches; what is copied and sent in the first of the run is noted."""
+        """The steps of these batches. What the first of the run copies and sends is recorded."""
         steps, progress = self._worker.steps(self._timed(feed)), self.progress
         if progress.copied_bytes is None:
             before = self._worker.sent.copy()
@@ -263,7 +263,7 @@ class Run:
         yield from steps
 
     def _timed(self, feed: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches; the time for which training waits for them is counted."""
+        """The same batches, with the time counted that training waits for them."""
         while True:
             began = time.perf_counter()
             batch = next(feed, None)
@@ -273,7 +273,7 @@ class Run:
             yield batch
 
     def _save(self, best: bool = False) -> list[Event]:
-        """A checkpoint, after the lines of its steps: it must not know of more than they tell."""
+        """Save a checkpoint, unless nothing is written."""
         saved: list[Event] = []
         self._note_memory()
         with self._worker.whole_network():
@@ -284,13 +284,13 @@ class Run:
         return saved
 
     def _note_memory(self) -> None:
-        """The most that each device has held, in this process or in an earlier one of the run."""
+        """Keep the most memory that each device has held, in any process of the run."""
         peak = self.progress.peak_memory
         for device in self.devices:
             peak[device.name] = max(device.memory().peak, peak.get(device.name, 0))
 
     def _end(self) -> Iterator[Event]:
-        """What the test images say. While the caller has this event, the network is whole."""
+        """Evaluate on the test images. The network is whole while the caller has the event."""
         progress = self.progress
         with self._worker.whole_network():
             result = self._worker.evaluate(self.data.test, self._batches_of)

@@ -1,4 +1,4 @@
-"""What is read back from a file is checked once: each field of a dataclass against its type."""
+"""Dataclasses read back from files: each field is checked against its type, once, here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..errors import InputError
 __all__ = ["from_stored", "has_type"]
 
 T = TypeVar("T")
-WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def has_type(value: Any, wanted: Any) -> bool:
@@ -36,7 +36,7 @@ def from_stored(cls: type[T], stored: Any) -> T:
     Raises InputError, naming the field, if one is missing, unknown or of another type.
     """
     if not isinstance(stored, Mapping):
-        raise InputError(f"{type(stored).__name__} in place of named values")
+        raise InputError(f"it is a {type(stored).__name__}, not named values")
     unknown = sorted(set(stored) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
     if unknown:
         raise InputError(f"{unknown[0]!r} is unknown")
@@ -47,13 +47,13 @@ def from_stored(cls: type[T], stored: Any) -> T:
             raise InputError(f"no {name!r} in it")
         value = stored[name]
         if not has_type(value, wanted):
-            raise InputError(f"{name} is {_short(value)}; need {WORDS.get(wanted, wanted)}")
+            raise InputError(f"{name} is {_short(value)}; it must be {WORDS.get(wanted, wanted)}")
         values[name] = tuple(value) if get_origin(wanted) is tuple else value
     return cls(**values)
 
 
 def _short(value: Any) -> str:
-    """For a message: however long it is."""
+    """A value for a message, cut if it is long."""
     try:
         text = repr(value)
     except RecursionError:
