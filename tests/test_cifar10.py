@@ -78,7 +78,7 @@ def test_bad_file_is_named(folder, split, name, content, parts):
 
 def test_missing_file(folder):
     (folder / FILES[4]).unlink()
-    with fails(folder / FILES[4], "no such file", "get the set again"):
+    with fails(folder / FILES[4], "no such file", "get it again"):
         cifar10("train", folder)
     assert len(cifar10("test", folder)[1]) == 6
 

@@ -1081,7 +1081,7 @@ def test_pictures_without_folders_of_classes(tiny, photographs, tmp_path, flat):
     assert mistake(tiny("run", "--data", mine), (
         f"{mine / 'train'}: no pictures; they must lie in {mine / 'train'}/CLASS/"
         if "train" in flat else
-        f"--data {mine}: there is neither val nor test, with folders of classes, beside train"))
+        f"--data {mine}: there is no folder val or test with folders of classes beside train"))
     assert not (tmp_path / "run").exists()
 
 

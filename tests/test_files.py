@@ -222,6 +222,6 @@ def test_lock_is_that_of_the_process(tmp_path):
 @links
 def test_lock_is_no_link(folder, victim):
     (folder / "l").symlink_to(victim)
-    with fails(folder / "l", "is a link, and no lock of minialex; remove it"), \
+    with fails(folder / "l", "is a link, not a lock of minialex; remove it"), \
             locked(folder / "l", ""):
         pass

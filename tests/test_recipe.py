@@ -96,7 +96,7 @@ def test_fewer_photographs_are_shown_more_often(name, images, times):
     else:
         assert min(recipe.noise_until, recipe.conv1_until) >= recipe.epochs
     steps = -(-images // recipe.batch) * recipe.epochs
-    assert f"what counts is steps, {steps:,} at batch 64; {base.epochs} epochs for 3,068" in \
+    assert f"steps count: {steps:,} at batch 64; {base.epochs} epochs for 3,068" in \
         sources["epochs"]
 
 
