@@ -741,7 +741,7 @@ def test_prepared_folder_trains(tiny, packed, tmp_path):
     result = tiny("run", "--data", packed[32])
     assert result.code == 0, result.err
     assert "32: 24 training and 6 validation images, 2 classes" in result.out
-    measured = datasets.prepared(packed[32]).statistics
+    measured = datasets.prepared(packed[32])["train"].statistics
     np.testing.assert_array_equal(arrays(tmp_path / "run" / MODEL)["input.mean"], measured.mean)
 
 

@@ -358,7 +358,7 @@ def test_data_that_is_missing(data_folder, examine):
 def test_runs_that_cannot_be_written(monkeypatch, tmp_path, examine):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").write_text("a file, not a folder")
-    found = one(examine(), "runs", f"{tmp_path / 'runs'} cannot be written (")
+    found = one(examine(), "runs", f"{tmp_path / 'runs'}: cannot be written (")
     assert not found.ok and "--out FOLDER" in found.remedy
 
 

@@ -176,7 +176,7 @@ def prepare(root, *options):
 
 def seen(folder, split):
     """Numbers of the pictures, with their labels."""
-    data = prepared(folder, split)
+    data = prepared(folder)[split]
     return sorted(zip(map(red, data.read(np.arange(len(data)))), data.labels.tolist(),
                       strict=True))
 
@@ -190,7 +190,7 @@ def test_prepared_from_tars(official, capsys):
     assert prepare(official) == 0
     assert "9 train, 4 val files in 3 classes" in capsys.readouterr().out
     out = official.with_name("imagenet-prepared")
-    assert list(prepared(out).classes) == ["tench, Tinca tinca", "sea snake", "alp"]
+    assert list(prepared(out)["train"].classes) == ["tench, Tinca tinca", "sea snake", "alp"]
     assert {split: seen(out, split) for split in EXPECTED} == EXPECTED
     assert sorted(path.name for path in official.iterdir()) == files, "nothing is unpacked"
     with open(out / "manifest.csv", newline="") as file:

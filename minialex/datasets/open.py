@@ -16,7 +16,7 @@ from .sets.facts import PublicSet
 from .sets.folder import SPLITS, folder_source
 from .sets.imagenet import imagenet_source, is_imagenet
 from .sets.source import Source, image_set
-from .shards.read import ABOUT, prepared_splits
+from .shards.read import ABOUT, prepared
 
 __all__ = ["Data", "image_folder", "open"]
 
@@ -102,7 +102,7 @@ def _in_folder(root: Path, side: int) -> Mapping[str, ImageSet]:
         raise DataError(f"{root}: no data set of minialex, and no folder; use one of "
                         f"{', '.join(SETS)}, or a folder of train/CLASS/*.jpg")
     if (root / ABOUT).is_file():
-        return prepared_splits(root)
+        return prepared(root)
     source = _source(root)
     return {split: image_set(source, split, side, root.resolve().name) for split in source.splits}
 

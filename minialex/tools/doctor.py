@@ -14,7 +14,6 @@ import platform
 import re
 import shutil
 import sys
-import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,8 @@ from threadpoolctl import threadpool_info
 from .. import __version__, backend
 from ..backend import Device, DeviceError
 from ..datasets import fashion_mnist, find_set
+from ..errors import FileError
+from ..files import check_writable
 from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
 from .text import command, pip, say
@@ -212,12 +213,10 @@ def _runs() -> Iterator[Finding]:
     folder = Path("runs").resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing) as file:
-            file.write(b"minialex")
-    except OSError as error:
-        yield Finding("runs", f"{folder} cannot be written ({error.strerror})", False,
-                      "go to a folder of your own, or name one: "
-                      f"{command('train', '--out', 'FOLDER')}")
+        check_writable(existing)
+    except FileError as error:
+        yield Finding("runs", str(error).rpartition("; ")[0], False, "go to a folder of your own, "
+                      f"or name one: {command('train', '--out', 'FOLDER')}")
         return
     free = shutil.disk_usage(existing).free
     yield Finding("runs", f"{folder}: can be written, {free / GIB:,.1f} GiB free", remedy=""

@@ -62,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
             for event in training:
                 display.show(event)
         if training.finished:
-            say(f"wrote {', '.join(_files_in(job.folder))}")
+            names = (path.name for path in job.folder.iterdir() if path.name[0] != ".")
+            say(f"wrote {', '.join(sorted(names))}")
             return 0
         say(f"\nstopped after step {training.progress.steps:,}; all is saved. Go on with:\n"
             f"  {command('train', '--resume', job.folder)}")
@@ -110,10 +111,6 @@ def _advice(training: Run, folder: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"\nGo on from the last checkpoint with:\n  {go_on}")
         raise
-
-
-def _files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:

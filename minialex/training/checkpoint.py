@@ -86,18 +86,14 @@ def save_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
                 {"progress": progress, "lr": optimizer.lr, "random": random})
 
 
-def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD) -> dict[str, Any]:
+def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
+                    read: Callable[[Any], Any] = dict) -> Any:
     """Bring net and optimizer to the stored state, on whatever devices they are -> `progress`.
 
+    read: turns the stored progress into what the caller wants, and raises ValueError if it cannot.
     Raises CheckpointError, naming the file, if it is not one of this network; then net and
     optimizer stay as they are.
     """
-    return _load(path, net, optimizer, dict)
-
-
-def _load(path: str | os.PathLike[str], net: Module, optimizer: SGD,
-          read: Callable[[Any], T]) -> T:
-    """`load_checkpoint`, where `read` checks what is stored as progress -> what `read` gives."""
     arrays, about = load_arrays(path)
     try:
         missing = {"lr", "progress", "random"} - about.keys()
@@ -157,14 +153,14 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
                 read: Callable[[Any], T]) -> tuple[T, list[Kept]]:
     """Go back to the newest checkpoint that can be read, or else to the best.
 
-    read: turns the stored progress into what the caller wants, and raises ValueError if it cannot.
-    -> its result, and the newer checkpoints that are damaged; their names now end in .damaged.
+    read: as in `load_checkpoint`. -> its result, and the newer checkpoints that are damaged; their
+    names now end in .damaged.
     Raises CheckpointError if all are damaged, or there are none.
     """
     damaged: dict[Path, CheckpointError] = {}
     for path in [*checkpoints(folder), *Path(folder).glob(BEST)]:
         try:
-            progress = _load(path, net, optimizer, read)
+            progress = load_checkpoint(path, net, optimizer, read)
         except CheckpointError as error:
             damaged[path] = error
             continue
