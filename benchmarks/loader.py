@@ -137,7 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     threads = [int(count) for count in options.threads.split(",")]
     packed = any(options.folder.glob("train-*.zip"))
-    whole = (prepared if packed else image_folder)(options.folder)
+    whole = prepared(options.folder)["train"] if packed else image_folder(options.folder)
 
     chosen = np.random.default_rng(SEED).permutation(len(whole))[: options.images]
     data = replace(whole, labels=whole.labels[chosen], read=lambda some: whole.read(chosen[some]))

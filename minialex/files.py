@@ -26,7 +26,7 @@ MOST_JSON = 2**26  # bytes
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write to. It takes the place of `path` when all of it is on the disk, or never.
+    """A file to write to. It replaces `path` when all of it is on the disk, or never.
 
     Until then its name is NAME.XXXX.part, which did not exist before. A process that is killed may
     leave it; it does no harm, and `sweep` removes it.
@@ -68,21 +68,21 @@ def _rename(source: Path, target: Path) -> None:
 
 @contextmanager
 def appending(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to add to; it is made if need be. Raises FileError if it cannot be written."""
+    """A file to add to; it is made if it is missing. Raises FileError if it cannot be written."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # either is of one system
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # not everywhere
     try:
         with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
             yield file
     except OSError as error:
         if isinstance(error, FileError):
             raise
-        raise FileError(f"{os.fspath(path)} cannot be written ({error.strerror or error}); make "
-                        "room on the disk") from None
+        raise FileError(f"{os.fspath(path)} cannot be written ({error.strerror or error}); "
+                        "check that its folder is there, and that the disk has room") from None
 
 
 def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another folder") -> Path:
-    """The folder, which is made if need be, once a file could be written into it.
+    """The folder, made if it is missing, and known to be writable.
 
     Raises FileError, with the `remedy`, if not: better before a long task than after it.
     """
@@ -97,11 +97,11 @@ def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another
     return folder
 
 
-def read_json(path: str | os.PathLike[str], remedy: str) -> Any:
+def read_json(path: str | os.PathLike[str]) -> Any:
     """What a JSON file holds.
 
-    Raises FileError if it cannot be read, and InputError, with the `remedy`, if it is no JSON, or
-    larger or deeper than any that minialex writes.
+    Raises InputError if it cannot be read, is no JSON, or is larger or deeper than any that
+    minialex writes. The message is the reason alone: the caller knows which file it was, and why.
     """
     try:
         with open(path, "rb") as file:
@@ -110,19 +110,18 @@ def read_json(path: str | os.PathLike[str], remedy: str) -> Any:
             raise InputError(f"more than {MOST_JSON:,} bytes")
         return json.loads(text)
     except OSError as error:
-        raise FileError(f"{os.fspath(path)}: cannot be read ({error.strerror or error}); "
-                        f"{remedy}") from None
-    except ValueError as error:
-        raise InputError(f"{os.fspath(path)}: damaged ({error}); {remedy}") from None
+        raise InputError(error.strerror or str(error)) from None
     except RecursionError:
-        raise InputError(f"{os.fspath(path)}: damaged (nested too deep); {remedy}") from None
+        raise InputError("nested too deeply") from None
+    except ValueError as error:  # not UTF-8, or not JSON
+        raise InputError(str(error)) from None
 
 
 @contextmanager
 def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
-    """Hold the lock file `path`: a second process would undo what the first has half done.
+    """Hold the lock file `path`, to keep a second process from disturbing the work of this one.
 
-    It is free again when its process ends, however that ends. Its folder is made if need be.
+    It is free again however its process ends. Its folder is made if it is missing.
     Raises FileError if another process holds it; and if it cannot be written, with the `remedy`.
     """
     from filelock import FileLock, Timeout
@@ -132,7 +131,7 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink():
-            raise FileError(f"{path}: is a link, and no lock of minialex; remove it")
+            raise FileError(f"{path}: is a link, not a lock of minialex; remove it")
         lock.acquire()
     except Timeout:
         raise FileError(f"another minialex is at work here (it holds {path}); wait until it is "

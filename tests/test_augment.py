@@ -275,10 +275,10 @@ def test_mean_image_of_other_channels(images):
     """A mean of one channel would do for each of three, if NumPy had its way."""
     views = Views(np.zeros((12, 2), np.int64), np.zeros(12, bool))
     chosen = Preparation(SIZE, statistics((5.0,)).mean)
-    with pytest.raises(ValueError, match="images with 3 channels came, but the mean image has 1; "
+    with pytest.raises(ValueError, match="the images have 3 channels, the mean image 1; "
                                          "measure the mean of such images"):
         chosen.apply(images, views)
-    with pytest.raises(ValueError, match="images with 1 channels came, but the mean image has 3"):
+    with pytest.raises(ValueError, match="the images have 1 channels, the mean image 3"):
         preparation().apply(images[..., :1], views)
 
 

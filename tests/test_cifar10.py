@@ -61,10 +61,10 @@ def fails(path, *parts):
 
 
 BAD = {
-    "empty": (b"", ["0 bytes came", "need a multiple of 3073", "get the file again"]),
-    "cut off": (bytes(2 * RECORD - 1), ["6145 bytes came", "need a multiple of 3073"]),
-    "one more": (bytes(RECORD + 1), ["3074 bytes came"]),
-    "label": (bytes(RECORD) + b"\x0a" + bytes(RECORD - 1), ["label 10 came; need 0 to 9"]),
+    "empty": (b"", ["has 0 bytes", "not a multiple of 3073", "get the file again"]),
+    "cut off": (bytes(2 * RECORD - 1), ["has 6145 bytes", "not a multiple of 3073"]),
+    "one more": (bytes(RECORD + 1), ["has 3074 bytes"]),
+    "label": (bytes(RECORD) + b"\x0a" + bytes(RECORD - 1), ["has the label 10, not 0 to 9"]),
 }
 
 
@@ -78,7 +78,7 @@ def test_bad_file_is_named(folder, split, name, content, parts):
 
 def test_missing_file(folder):
     (folder / FILES[4]).unlink()
-    with fails(folder / FILES[4], "no such file", "get the set again"):
+    with fails(folder / FILES[4], "no such file", "get it again"):
         cifar10("train", folder)
     assert len(cifar10("test", folder)[1]) == 6
 
@@ -91,10 +91,10 @@ def test_folder_in_place_of_a_file(folder):
 
 
 def test_missing_folder(tmp_path):
-    with fails(tmp_path / "none", "no such folder", "need the six .bin files"):
+    with fails(tmp_path / "none", "no such folder", "the six .bin files"):
         cifar10("train", tmp_path / "none")
 
 
 def test_unknown_split(folder):
-    with pytest.raises(DataError, match="split 'val' came; need 'train' or 'test'"):
+    with pytest.raises(DataError, match="split is 'val'; it must be 'train' or 'test'"):
         cifar10("val", folder)

@@ -741,7 +741,7 @@ def test_prepared_folder_trains(tiny, packed, tmp_path):
     result = tiny("run", "--data", packed[32])
     assert result.code == 0, result.err
     assert "32: 24 training and 6 validation images, 2 classes" in result.out
-    measured = datasets.prepared(packed[32]).statistics
+    measured = datasets.prepared(packed[32])["train"].statistics
     np.testing.assert_array_equal(arrays(tmp_path / "run" / MODEL)["input.mean"], measured.mean)
 
 
@@ -916,22 +916,22 @@ def test_broken_picture_stops_the_run_and_is_named(minialex, photographs, tmp_pa
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"recipe": {"noise": "zzz"}}, "noise is 'zzz'; need run145 or literal or none"),
-    ({"recipe": {"patience": -1}}, "patience is -1; need a whole number of at least 0"),
-    ({"recipe": {"width": 30}}, "width is 30; need a share of the paper's kernels, more than 0"),
-    ({"recipe": {"width": "wide"}}, "width is 'wide'; need a number"),
-    ({"recipe": {"falls": 3}}, "falls is 3; need "),
-    ({"recipe": {"epochs": True}}, "epochs is True; need a whole number"),
-    ({"recipe": {"lr": [0.1]}}, "lr is [0.1]; need a number"),
+    ({"recipe": {"noise": "zzz"}}, "noise is 'zzz'; it must be run145 or literal or none"),
+    ({"recipe": {"patience": -1}}, "patience is -1; it must be a whole number of at least 0"),
+    ({"recipe": {"width": 30}}, "width is 30; it must be a share of the paper's kernels"),
+    ({"recipe": {"width": "wide"}}, "width is 'wide'; it must be a number"),
+    ({"recipe": {"falls": 3}}, "falls is 3; it must be "),
+    ({"recipe": {"epochs": True}}, "epochs is True; it must be a whole number"),
+    ({"recipe": {"lr": [0.1]}}, "lr is [0.1]; it must be a number"),
     ({"model": "vgg"}, "there is no model 'vgg'"),
-    ({"model": ["alexnet"]}, "model is ['alexnet']; need a text"),
-    ({"data": None}, "data is None; need a text"),
-    ({"seed": -1}, "seed is -1; need a whole number of at least 0"),
-    ({"seed": 1.5}, "seed is 1.5; need a whole number"),
-    ({"steps": 0}, "steps is 0; need a whole number of at least 1"),
-    ({"threads": "all"}, "threads is 'all'; need "),
-    ({"devices": "cpu:0"}, "devices is 'cpu:0'; need "),
-    ({"devices": [0]}, "devices is [0]; need "),
+    ({"model": ["alexnet"]}, "model is ['alexnet']; it must be text"),
+    ({"data": None}, "data is None; it must be text"),
+    ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),
+    ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),
+    ({"steps": 0}, "steps is 0; it must be a whole number of at least 1"),
+    ({"threads": "all"}, "threads is 'all'; it must be "),
+    ({"devices": "cpu:0"}, "devices is 'cpu:0'; it must be "),
+    ({"devices": [0]}, "devices is [0]; it must be "),
 ], ids=str)
 def test_forged_config_is_one_line_with_file_and_field(tiny, minialex, tmp_path, monkeypatch,
                                                        change, message):
@@ -1081,7 +1081,7 @@ def test_pictures_without_folders_of_classes(tiny, photographs, tmp_path, flat):
     assert mistake(tiny("run", "--data", mine), (
         f"{mine / 'train'}: no pictures; they must lie in {mine / 'train'}/CLASS/"
         if "train" in flat else
-        f"--data {mine}: there is neither val nor test, with folders of classes, beside train"))
+        f"--data {mine}: there is no folder val or test with folders of classes beside train"))
     assert not (tmp_path / "run").exists()
 
 

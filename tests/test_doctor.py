@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,8 @@ def no_cupy(monkeypatch, why="", **packages):
     distributions(monkeypatch, **packages)
 
 
-INSTALL = f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12'
+PIP = f"{shlex.quote(sys.executable)} -m pip"
+INSTALL = f'{PIP} install "cupy-cuda12x[ctk]>=14" for CUDA 12'
 
 
 # What it says on a machine where all is well
@@ -135,9 +137,20 @@ def test_report(read):
 def test_lines_are_aligned_and_short(read):
     _, out = read("--devices", "cpu:0,nonsense")
     lines = [line for line in out.splitlines() if line.startswith("  ")]
-    assert max(map(len, lines)) <= 100
+    assert max(len(line) for line in lines if "-> " not in line) <= 100
     for line in lines:
         assert line[94:] in ("OK", "note", "FAIL") or line.startswith(" " * 18), line
+
+
+def test_remedies_can_be_pasted(monkeypatch, read):
+    """Whatever the folder of the interpreter is called; a command is never broken in two."""
+    no_cupy(monkeypatch)
+    monkeypatch.setattr(sys, "executable", "/home/über uns/a very long name of a folder/python")
+    monkeypatch.setattr(doctor, "PACKAGES", [("NumPy", "numpy", "99.5")])
+    _, out = read("--devices", "cpu:0")
+    [line] = [line for line in out.splitlines() if "99.5" in line]
+    assert shlex.split(line)[1:] == [sys.executable, "-m", "pip", "install", "--upgrade",
+                                     "NumPy>=99.5"]
 
 
 def test_json_has_the_same_findings(read):
@@ -206,8 +219,8 @@ def test_package_missing_or_old(monkeypatch, examine):
         ("Nonsense", "no_such_module", "1"), ("NumPy", "numpy", "99.5"), ("tqdm", "tqdm", "4.66")])
     findings = examine()
     assert one(findings, "Nonsense").text == "ModuleNotFoundError: No module named 'no_such_module'"
-    assert one(findings, "Nonsense").remedy == "pip install --upgrade 'Nonsense>=1'"
-    assert one(findings, "NumPy").remedy == "pip install --upgrade 'NumPy>=99.5'"
+    assert one(findings, "Nonsense").remedy == f"{PIP} install --upgrade 'Nonsense>=1'"
+    assert one(findings, "NumPy").remedy == f"{PIP} install --upgrade 'NumPy>=99.5'"
     assert len(failures(findings)) == 2
 
 
@@ -284,7 +297,7 @@ def test_two_cupy_packages(monkeypatch, examine):
     assert found.text == ("two packages of it are installed: "
                           "cupy-cuda12x 14.2.0 and cupy-cuda13x 14.2.0")
     assert not found.ok
-    assert (f"({sys.executable} -m pip uninstall -y cupy-cuda12x cupy-cuda13x)") in found.remedy
+    assert f"({PIP} uninstall -y cupy-cuda12x cupy-cuda13x)" in found.remedy
 
 
 @pytest.mark.parametrize("why", [
@@ -345,7 +358,7 @@ def test_data_that_is_missing(data_folder, examine):
 def test_runs_that_cannot_be_written(monkeypatch, tmp_path, examine):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").write_text("a file, not a folder")
-    found = one(examine(), "runs", f"{tmp_path / 'runs'} cannot be written (")
+    found = one(examine(), "runs", f"{tmp_path / 'runs'}: cannot be written (")
     assert not found.ok and "--out FOLDER" in found.remedy
 
 

@@ -411,6 +411,6 @@ def test_data_that_do_not_fit(minialex, tmp_path):
         assert mistake(minialex("evaluate", folder, *arguments), *parts), arguments
     grey = make_run(tmp_path / "grey", channels=1)
     assert mistake(minialex("evaluate", grey, "--data", same),
-                   "", "same: images of shape (32, 32, 3) came, the network of ", "grey needs "
+                   "", "same: its images have shape (32, 32, 3), the network of ", "grey needs "
                    "(28, 28, 1); give data of the kind that it was trained on")
     assert names(folder) == [MODEL], "nothing was written"

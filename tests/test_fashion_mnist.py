@@ -99,7 +99,7 @@ def test_default_split_is_train_and_the_folder_can_be_given():
 
 
 def test_unknown_split():
-    with pytest.raises(DataError, match=r"split 'val' came; need 'train' or 'test'"):
+    with pytest.raises(DataError, match=r"split is 'val'; it must be 'train' or 'test'"):
         fashion_mnist("val")
 
 

@@ -185,17 +185,17 @@ MISTAKES = {
     "403": "the server answered 403 Forbidden",
     "404": "the server answered 404 Not Found",
     "500": "the server answered 500 Internal Server Error",
-    "wrong": "wrong checksum, sha256 ",
-    "longer": "more than 256,000 bytes came",
-    "endless": "more than 256,000 bytes came",
-    "page": "49 bytes came, need 256,000",
-    "short": "the connection closed before all had come",
-    "cut chunks": "the connection closed before all had come",
+    "wrong": "its sha256 checksum is ",
+    "longer": "it sends more than 256,000 bytes",
+    "endless": "it sends more than 256,000 bytes",
+    "page": "it has 49 bytes, not 256,000",
+    "short": "the connection closed before the end",
+    "cut chunks": "the connection closed before the end",
     "stall": "0.3 s",
     "silent": "0.3 s",
-    "slow": "only 0 bytes came in 0.3 s",
-    "slow headers": "only 0 bytes came in 0.3 s",
-    "always 100": "only 0 bytes came in 0.3 s",
+    "slow": "only 0 bytes in 0.3 s",
+    "slow headers": "only 0 bytes in 0.3 s",
+    "always 100": "only 0 bytes in 0.3 s",
     "loop": "the server answered 302 Found",
     "nonsense": "invalid literal for int() with base 10: 'much'",
 }
@@ -220,8 +220,8 @@ def test_misbehaving_server(server, tmp_path, kind, why):
 
 
 @pytest.mark.parametrize(("patience", "why"), [
-    (Patience(0.2, 10**9, 5), "bytes came in 0.2 s"),
-    (Patience(1, 0, 0.2), "not all had come after 0.2 s")], ids=["rate", "deadline"])
+    (Patience(0.2, 10**9, 5), "bytes in 0.2 s"),
+    (Patience(1, 0, 0.2), "it is not complete after 0.2 s")], ids=["rate", "deadline"])
 def test_server_that_sends_too_little_is_given_up(server, tmp_path, monkeypatch, patience, why):
     """Each limit alone; the stream never ends, and would soon be larger than what is allowed."""
     large = dataclasses.replace(download(server, "endless"), size=10**12)
@@ -233,8 +233,8 @@ def test_server_that_sends_too_little_is_given_up(server, tmp_path, monkeypatch,
 
 
 def test_every_failure_is_named(server, tmp_path):
-    with fails("403 Forbidden; 127.0.0.1:", "wrong checksum", "; 127.0.0.1:", "500 Internal",
-               "download", "/403/f.bin by hand"):
+    with fails("403 Forbidden; 127.0.0.1:", "its sha256 checksum is ", "; 127.0.0.1:",
+               "500 Internal", "download", "/403/f.bin by hand"):
         bring(download(server, "403", "wrong", "500"), tmp_path)
 
 
@@ -245,8 +245,8 @@ def test_file_put_there_by_hand_is_used(server, tmp_path):
 
 
 @pytest.mark.parametrize(("content", "why"), [
-    (FILE[:1000], "1,000 bytes came, need 256,000"), (b"", "0 bytes came"),
-    (FILE[::-1], "wrong checksum, sha256 ")])
+    (FILE[:1000], "it has 1,000 bytes, not 256,000"), (b"", "it has 0 bytes"),
+    (FILE[::-1], "its sha256 checksum is ")])
 def test_wrong_file_put_there_by_hand(server, tmp_path, content, why):
     """It is the user's: not overwritten, and not removed."""
     (tmp_path / "f.bin").write_bytes(content)
@@ -342,9 +342,8 @@ def test_incomplete_set_is_none(place, name):
 
 @pytest.mark.parametrize("function", [find_set, get_set, look_up])
 def test_unknown_set(place, function):
-    with fails("data set 'mnits' came; need one of fashion-mnist, fashion-mnist-full, mnist, "
-               "cifar10, clothing-mini, clothing, imagenette, imagenet; correct the name",
-               kind=DataError):
+    with fails("there is no data set 'mnits'; use one of fashion-mnist, fashion-mnist-full, mnist, "
+               "cifar10, clothing-mini, clothing, imagenette, imagenet", kind=DataError):
         function("mnits")
 
 
@@ -431,7 +430,7 @@ def test_one_file_by_hand_the_others_fetched(small, place):
     assert get_set("mnist", place) == place / "mnist" == find_set("mnist", place)
     assert len(small.server.asked) == 3
     (place / "mnist" / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
-    with fails(place / "mnist" / "t10k-labels-idx1-ubyte.gz", "7 bytes came", "remove it"):
+    with fails(place / "mnist" / "t10k-labels-idx1-ubyte.gz", "it has 7 bytes", "remove it"):
         get_set("mnist", place)
 
 
@@ -487,12 +486,12 @@ def test_failed_get_leaves_nothing(small, place, name, kind):
 
 
 @pytest.mark.parametrize(("change", "why"), [
-    (lambda files: files | {next(iter(files)): b"another hat"}, "its pictures are not those of"),
+    (lambda files: files | {next(iter(files)): b"another hat"}, "its pictures are not the "),
     (lambda files: dict(list(files.items())[1:] + [("x", b"")]), "lies outside of"),
     (lambda files: {name: content for name, content in files.items() if "valid" not in name},
      "holds no val;"),
     (lambda files: files | {f"{look_up('clothing').root}/val/hat/x.jpg": b"more"},
-     "its pictures are not those of"),
+     "its pictures are not the "),
 ], ids=["changed", "outside", "no split", "one more"])
 def test_photographs_that_are_others(small, place, change, why):
     """There is no checksum of the archive: its content decides."""
@@ -514,7 +513,7 @@ def test_folder_that_is_half_a_set_is_left_alone(small, place, name):
     half.mkdir(parents=True)
     (place / name / archive).write_bytes(small.contents[archive])
     assert find_set(name, place) is None
-    with fails(place / name, "is there, but without ", "move the folder away (",
+    with fails(place / name, "is there, but without ", "move it away (",
                f"{archive} belongs beside it), then run"):
         get_set(name, place)
     assert small.server.asked == [] and half.is_dir()
@@ -538,7 +537,7 @@ def test_unpacking_is_taken_up_where_it_stopped(small, place, monkeypatch, name,
 
 
 def test_imagenet_is_fetched_by_hand(place):
-    with fails("imagenet: its owners give it to those who agree to their terms; sign up at "
+    with fails("imagenet: its owners give it only to those who accept their terms; sign up at "
                "https://image-net.org/", "ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar, "
                f"ILSVRC2012_devkit_t12.tar.gz into {place / 'imagenet'}; then prepare that folder"):
         get_set("imagenet", place)
@@ -657,8 +656,8 @@ def test_get_says_what_it_got(small, minialex, place):
 
 @pytest.mark.parametrize(("name", "message"), [
     ("mnist", "minialex: train-images-idx3-ubyte.gz did not come ("),
-    ("imagenet", "minialex: imagenet: its owners give it to those who agree"),
-    ("mnits", "minialex: data set 'mnits' came; need one of")])
+    ("imagenet", "minialex: imagenet: its owners give it only to those who accept"),
+    ("mnits", "minialex: there is no data set 'mnits'; use one of")])
 def test_mistake_is_one_line(small, minialex, place, name, message):
     small.serve("closed")
     result = minialex("data", "get", name)

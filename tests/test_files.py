@@ -180,24 +180,24 @@ def test_folder_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(("content", "why"), [
     (b'{"a": 1', "Expecting ',' delimiter"), (b"", "Expecting value"), (b"\xff", "can't decode"),
     (b"[" * 100_000 + b"]" * 100_000, "nested too deep")], ids=["cut", "empty", "bytes", "deep"])
-def test_damaged_json_is_named(folder, content, why):
+def test_damaged_json_says_why(folder, content, why):
     (folder / "a.json").write_bytes(content)
-    with fails(folder / "a.json: damaged (", why, "; throw it away", kind=InputError):
-        read_json(folder / "a.json", "throw it away")
+    with fails(why, kind=InputError):
+        read_json(folder / "a.json")
 
 
 def test_json_of_any_size_is_not_read_into_memory(folder):
     with open(folder / "a.json", "wb") as file:
         file.truncate(10**12)  # a hole: it takes no room on the disk
-    with fails(folder / "a.json", "damaged (more than ", kind=InputError):
-        read_json(folder / "a.json", "")
+    with fails("more than ", kind=InputError):
+        read_json(folder / "a.json")
 
 
-def test_missing_json_is_named(folder):
-    with fails(folder / "a.json", "cannot be read (No such file or directory); look for it"):
-        read_json(folder / "a.json", "look for it")
+def test_json_is_read_or_missing(folder):
+    with fails("No such file or directory", kind=InputError):
+        read_json(folder / "a.json")
     (folder / "a.json").write_text('{"a": [1, null]}')
-    assert read_json(folder / "a.json", "") == {"a": [1, None]}
+    assert read_json(folder / "a.json") == {"a": [1, None]}
 
 
 # locked
@@ -222,6 +222,6 @@ def test_lock_is_that_of_the_process(tmp_path):
 @links
 def test_lock_is_no_link(folder, victim):
     (folder / "l").symlink_to(victim)
-    with fails(folder / "l", "is a link, and no lock of minialex; remove it"), \
+    with fails(folder / "l", "is a link, not a lock of minialex; remove it"), \
             locked(folder / "l", ""):
         pass

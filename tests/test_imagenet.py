@@ -176,7 +176,7 @@ def prepare(root, *options):
 
 def seen(folder, split):
     """Numbers of the pictures, with their labels."""
-    data = prepared(folder, split)
+    data = prepared(folder)[split]
     return sorted(zip(map(red, data.read(np.arange(len(data)))), data.labels.tolist(),
                       strict=True))
 
@@ -190,7 +190,7 @@ def test_prepared_from_tars(official, capsys):
     assert prepare(official) == 0
     assert "9 train, 4 val files in 3 classes" in capsys.readouterr().out
     out = official.with_name("imagenet-prepared")
-    assert list(prepared(out).classes) == ["tench, Tinca tinca", "sea snake", "alp"]
+    assert list(prepared(out)["train"].classes) == ["tench, Tinca tinca", "sea snake", "alp"]
     assert {split: seen(out, split) for split in EXPECTED} == EXPECTED
     assert sorted(path.name for path in official.iterdir()) == files, "nothing is unpacked"
     with open(out / "manifest.csv", newline="") as file:
@@ -301,8 +301,8 @@ def test_each_way_to_give_the_labels(tmp_path, give):
     ("LOC_val_solution.csv", b"a,b\n1,2\n")])
 def test_damaged_labels(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); need the labels of the "
-                                        r"validation pictures; get the file again\Z"):
+    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); it must hold the labels "
+                                        r"of the validation pictures; get it again\Z"):
         validation_classes(tmp_path)
 
 
@@ -324,9 +324,9 @@ def break_header(path):
     (lambda root: (root / "ILSVRC2012_img_train.tar").unlink(),
      "there is ILSVRC2012_img_val.tar, but no ILSVRC2012_img_train.tar; put it there"),
     (lambda root: (root / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(devkit(TRUTH[:3])),
-     "ILSVRC2012_val_00000004.JPEG: its class is not listed, which is none of the 3 to learn"),
+     "ILSVRC2012_val_00000004.JPEG: its class is not listed, which is not one of the 3 to learn"),
     (lambda root: (root / "ILSVRC2012_devkit_t12.tar.gz").write_bytes(devkit([1, 1, 1, 1])),
-     "ILSVRC2012_val_00000001.JPEG: its class is n02119789, which is none of the 3 to learn; "),
+     "ILSVRC2012_val_00000001.JPEG: its class is n02119789, which is not one of the 3 to learn; "),
     (lambda root: shorten(root / "ILSVRC2012_img_train.tar", 5000),
      "ILSVRC2012_img_train.tar: damaged or cut off (unexpected end of data); get the file again"),
     (lambda root: shorten(root / "ILSVRC2012_img_val.tar", 700),

@@ -202,15 +202,15 @@ def test_batch_larger_than_the_set():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"batch": 0}, "batches: batch=0 came; need 1 or more"),
-    ({"batch": -2}, "batches: batch=-2 came; need 1 or more"),
-    ({"threads": 0}, "batches: threads=0 came; need 1 or more"),
-    ({"seed": -1}, "batches: seed=-1 came; need 0 or more"),
-    ({"epoch": -1}, "batches: epoch=-1 came; need 0 or more"),
-    ({"first": 4}, "batches: first=4 came, but 40 images in batches of 16 make 3; give 0 to 3"),
-    ({"first": -1}, "batches: first=-1 came, but 40 images"),
-    ({"ten_views": True, "seed": 0}, "batches: ten_views came with seed=0, but a seed asks for "
-                                     "one random view of each image; leave one of them out"),
+    ({"batch": 0}, "batches: batch is 0; it must be at least 1"),
+    ({"batch": -2}, "batches: batch is -2; it must be at least 1"),
+    ({"threads": 0}, "batches: threads is 0; it must be at least 1"),
+    ({"seed": -1}, "batches: seed is -1; it must be at least 0"),
+    ({"epoch": -1}, "batches: epoch is -1; it must be at least 0"),
+    ({"first": 4}, "batches: first is 4, but 40 images in batches of 16 make 3; give 0 to 3"),
+    ({"first": -1}, "batches: first is -1, but 40 images"),
+    ({"ten_views": True, "seed": 0}, "batches: ten_views and seed=0 exclude each other: a seed "
+                                     "asks for one random view of each image; leave one "),
     ({"data": chart(0)}, "batches: chart holds no images; give at least one"),
 ], ids=["no batch", "negative", "no threads", "seed", "epoch", "first", "negative first",
         "ten views", "empty"])
@@ -349,8 +349,8 @@ def test_three_pieces_of_memory_do_for_any_number_of_batches():
 
 @pytest.mark.parametrize(("shape", "labels"), [((9, 4, 4), 9), ((9, 4, 4, 1), 8), ((0,), 0)])
 def test_arrays_that_are_no_set(shape, labels):
-    with pytest.raises(ValueError, match=r"of_arrays: images \(.*\) and labels \(.*,\) came for "
-                                         r"odd; need images \(N, H, W, C\) and labels \(N,\)"):
+    with pytest.raises(ValueError, match=r"of_arrays: odd has images \(.*\) and labels "
+                                         r"\(.*,\); they must be \(N, H, W, C\) and \(N,\)"):
         ImageSet.of_arrays("odd", np.zeros(shape, np.uint8), np.zeros(labels, np.int64), "ab")
 
 
@@ -413,7 +413,7 @@ def test_each_split_is_the_folder_of_its_name(folder):
      "for which there is no folder in "),
     (lambda path: (path / "train" / "yak").mkdir(), "train", "no train pictures of the class yak; "
      "they must lie in "),
-    (lambda path: None, "dev", "split 'dev' came; need 'train', 'val' or 'test'"),
+    (lambda path: None, "dev", "split is 'dev'; it must be 'train', 'val' or 'test'"),
 ], ids=["no train", "test only", "no test", "no classes", "no pictures",
         "other class", "empty class", "split"])
 def test_folder_that_lacks_something(folder, prepare, split, message):

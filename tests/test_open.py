@@ -144,7 +144,7 @@ def test_set_that_is_not_here_says_how_to_get_it(tmp_path):
 @pytest.mark.parametrize(("change", "message"), [
     (shutil.rmtree, "no data set of minialex, and no folder; use one of fashion-mnist, fash"),
     (lambda pets: (pets / "train").rename(pets / "learn"), "there is no folder train; pictures "),
-    (lambda pets: shutil.rmtree(pets / "val"), "there is neither val nor test, with folders of"),
+    (lambda pets: shutil.rmtree(pets / "val"), "there is no folder val or test with folders of"),
     (lambda pets: (pets / "val" / "yak").mkdir(), "val: has the class yak, for which there is no"),
     (lambda pets: shutil.rmtree(pets / "train" / "ant") or (pets / "train" / "ant").mkdir(),
      "pets: no train pictures of the class ant; they must lie in folders named by class and end "),

@@ -166,7 +166,7 @@ def test_a_source_of_finished_jpegs_is_kept_bit_for_bit(whole, prepare, tmp_path
 
 
 def test_prepared_set_is_read_as_images(whole, source):
-    data = prepared(whole)
+    data = prepared(whole)["train"]
     assert (data.name, data.shape, list(data.classes)) == ("whole", (SIDE, SIDE, 3), ["ant", "cat"])
     assert len(data) == 13 and np.bincount(data.labels).tolist() == [5, 8]
     assert data.labels.dtype == np.int64 and data.labels.flags.c_contiguous
@@ -181,7 +181,7 @@ def test_prepared_set_is_read_as_images(whole, source):
 
 def test_images_come_in_the_order_that_was_asked_for(whole):
     """Also if several threads ask at once."""
-    data = prepared(whole)
+    data = prepared(whole)["train"]
     expected = data.read(np.arange(13))
     assert data.read(np.array([], np.int64)).shape == (0, SIDE, SIDE, 3)
     orders = [np.random.default_rng(seed).integers(0, 13, 13) for seed in range(40)]
@@ -192,7 +192,7 @@ def test_images_come_in_the_order_that_was_asked_for(whole):
 
 def test_statistics_are_those_of_the_training_images(whole):
     """And they are there to look at."""
-    data = prepared(whole)
+    data = prepared(whole)["train"]
     pixels = data.read(np.arange(13)).astype(np.float64)
     measured, told = data.statistics, json.loads((whole / "statistics.json").read_text())
     assert measured.mean.dtype == np.float32 and measured.mean.shape == (SIDE, SIDE, 3)
@@ -200,7 +200,7 @@ def test_statistics_are_those_of_the_training_images(whole):
     covariance = np.cov(pixels.reshape(-1, 3).T, bias=True)
     np.testing.assert_allclose(measured.covariance, covariance, rtol=1e-12)
     for split in ("val", "test"):
-        assert prepared(whole, split).statistics.mean.tobytes() == measured.mean.tobytes()
+        assert prepared(whole)[split].statistics.mean.tobytes() == measured.mean.tobytes()
     assert told["images"] == 13
     np.testing.assert_allclose(told["mean colour"], pixels.mean(axis=(0, 1, 2)), rtol=1e-12)
     np.testing.assert_array_equal(told["deviations"], measured.deviations)
@@ -218,14 +218,13 @@ def test_wnids_of_imagenet_get_their_names(tmp_path, prepare):
     for wnid in ("n01440764", "n02012849", "n03126707", "n99999999"):
         fill(tmp_path / "some" / "train" / wnid, 1)
     assert prepare(tmp_path / "some").code == 0
-    assert list(prepared(tmp_path / "some-prepared").classes) == [
+    assert list(prepared(tmp_path / "some-prepared")["train"].classes) == [
         "tench, Tinca tinca", "crane (n02012849)", "crane (n03126707)", "n99999999"]
 
 
 @pytest.mark.parametrize(("ask", "message"), [
     (lambda whole: prepared(whole / "nowhere"), "nowhere: is no prepared set, or not finished; "),
     (lambda whole: prepared(whole.parent), "is no prepared set, or not finished; prepare "),
-    (lambda whole: prepared(whole, "validation"), "has no images for 'validation'; "),
 ], ids=["nothing", "folder", "split"])
 def test_what_is_not_there_cannot_be_read(whole, ask, message):
     with pytest.raises(DataError, match=message):
@@ -247,7 +246,7 @@ def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, nam
     (whole / name).write_bytes(content)
     with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); delete it and prepare the "
                                         r"same source into this folder again") as caught:
-        prepared(whole)
+        prepared(whole)["train"]
     assert "\n" not in str(caught.value)
     (whole / name).unlink()
     assert not is_prepared(whole)
@@ -262,7 +261,7 @@ def test_damaged_facts_are_named(whole, text):
     (whole / "prepared.json").write_bytes(text)
     with pytest.raises(DataError, match=r"\A\S*prepared\.json: damaged \([^\n]*\); delete the "
                                         r"folder and prepare the pictures again\Z"):
-        prepared(whole)
+        prepared(whole)["train"]
 
 
 def test_jpeg_of_another_size_is_refused_before_it_is_decoded(whole, monkeypatch):
@@ -280,7 +279,7 @@ def test_jpeg_of_another_size_is_refused_before_it_is_decoded(whole, monkeypatch
     load = Mock()
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", load)
     with pytest.raises(DataError, match=r"/bomb\.zip: the image at byte 0 is damaged"):
-        prepared(whole).read(np.array([0]))
+        prepared(whole)["train"].read(np.array([0]))
     assert not load.called
 
 
@@ -302,7 +301,7 @@ def swapped(path):
 def test_damaged_shard_is_named_and_can_be_made_again(whole, source, prepare, damage):
     before = tree(whole)
     damage(whole / "train-00000.zip")
-    data = prepared(whole)
+    data = prepared(whole)["train"]
     assert data.read(np.arange(4, 13)).shape == (9, SIDE, SIDE, 3), "the others can be read"
     with pytest.raises(DataError, match=r"\A\S*train-00000\.zip: .*(damaged|No such file).* "
                                         "prepare the same source into this folder again") as caught:
@@ -402,8 +401,8 @@ def test_the_folder_is_held_from_the_first_file_to_the_last(source, prepare, tmp
 
 
 @pytest.mark.parametrize(("change", "options", "message"), [
-    (None, ["--quality", 90], "was begun with quality 95, and now 90 came; keep to it, or "),
-    (None, ["--side", 8], "was begun with side 16, and now 8 came; keep to it, or "),
+    (None, ["--quality", 90], "was begun with quality 95, not 90; keep to it, or "),
+    (None, ["--side", 8], "was begun with side 16, not 8; keep to it, or "),
     (lambda source: fill(source / "train" / "cat", 9), [], "was begun with other pictures, or"),
     (lambda source: (source / "train/cat/00.jpg").unlink(), [], "was begun with other pictures"),
     (lambda source: (source / "train/cat/00.jpg").write_bytes(b""), [], "the pictures have chang"),
@@ -470,7 +469,7 @@ def test_what_is_no_picture_is_left_out_and_listed(source, broken, prepare, tmp_
     good, bad = (sorted(row["sha256"] for row in table(folder / "manifest.csv"))
                  for folder in (whole, tmp_path / "out"))
     assert good == bad
-    assert prepared(tmp_path / "out").read(np.arange(13)).shape == (13, SIDE, SIDE, 3)
+    assert prepared(tmp_path / "out")["train"].read(np.arange(13)).shape == (13, SIDE, SIDE, 3)
 
 
 @pytest.mark.parametrize("threads", [1, 5])
@@ -620,7 +619,7 @@ def test_odd_names(tmp_path, prepare):
             "no suffix.jpg", "many.dots.in.it.jpg", "日本.jpg", "-x.jpg", "latin _udce9.jpg"))
     sources = {row["source"] for row in table(tmp_path / "pets-prepared" / "manifest.csv")}
     assert {f"train/a class/{name}.jpg" for name in ("new\\nline", "latin \\udce9")} <= sources
-    assert len(prepared(tmp_path / "pets-prepared").read(np.arange(13))) == 13
+    assert len(prepared(tmp_path / "pets-prepared")["train"].read(np.arange(13))) == 13
 
 
 def test_links_are_followed(source, prepare, tmp_path):
@@ -628,7 +627,7 @@ def test_links_are_followed(source, prepare, tmp_path):
     (source / "train" / "dog").symlink_to(source / "train" / "cat", target_is_directory=True)
     (source / "train" / "cat" / "self").symlink_to(source / "train", target_is_directory=True)
     assert prepare(source).code == 0
-    data = prepared(f"{source}-prepared")
+    data = prepared(f"{source}-prepared")["train"]
     assert list(data.classes) == ["ant", "cat", "dog"]
     assert np.bincount(data.labels).tolist() == [5, 9, 9]
 
@@ -682,16 +681,15 @@ def test_proposal_where_there_is_nothing_to_test_with(tmp_path, minialex):
 def test_folder_without_train_is_all_for_training(source, prepare, tmp_path):
     done = prepare(source / "train", "--out", tmp_path / "out")
     assert "with --split 80,10,10" in done.out
-    assert len(prepared(tmp_path / "out")) == 13
-    with pytest.raises(DataError, match="has no images for 'val'"):
-        prepared(tmp_path / "out", "val")
+    assert {split: len(images) for split, images in prepared(tmp_path / "out").items()} == {
+        "train": 13}
 
 
 def test_split_takes_its_share_of_each_class(tmp_path, prepare):
     fill(tmp_path / "pets" / "cat", 20)
     fill(tmp_path / "pets" / "ant", 10, 100)
     assert prepare(tmp_path / "pets", "--split", "60,30,10").code == 0
-    found = {split: prepared(tmp_path / "pets-prepared", split).labels
+    found = {split: prepared(tmp_path / "pets-prepared")[split].labels
              for split in ("train", "val", "test")}
     assert {split: np.bincount(labels).tolist() for split, labels in found.items()} == {
         "train": [6, 12], "val": [3, 6], "test": [1, 2]}
@@ -702,7 +700,8 @@ def test_split_takes_its_share_of_each_class(tmp_path, prepare):
     assert again == folder_source(tmp_path / "pets", (60, 30, 10)).splits
     assert mistake(prepare(tmp_path / "pets", "--split", "60,20,20"), "or divided in other shares")
     assert prepare(tmp_path / "pets", "--split", "80,0,20", "--out", tmp_path / "out").code == 0
-    assert (len(prepared(tmp_path / "out")), len(prepared(tmp_path / "out", "test"))) == (24, 6)
+    assert {split: len(images) for split, images in prepared(tmp_path / "out").items()} == {
+        "train": 24, "test": 6}
 
 
 @pytest.mark.parametrize("text", ["80,20", "80,10,20", "0,50,50", "a,b,c", "90,20,-10", ""])
@@ -716,7 +715,7 @@ def test_each_name_of_the_validation_folder_is_known(source, prepare, name):
     (source / "validation").rename(source / name)
     done = prepare(source)
     assert done.code == 0 and "left out" not in done.out
-    assert len(prepared(f"{source}-prepared", "val")) == 3
+    assert len(prepared(f"{source}-prepared")["val"]) == 3
 
 
 def test_folders_that_are_not_used_are_named(source, prepare):
@@ -726,10 +725,10 @@ def test_folders_that_are_not_used_are_named(source, prepare):
     fill(source / "valid2" / "cat", 1)
     fill(source / ".cache" / "cat", 1)
     done = prepare(source)
-    assert done.code == 0 and done.out.count("is left out; need train, val or test") == 4
+    assert done.code == 0 and done.out.count("is left out; only train, val and test with") == 4
     for name in "elsewhere", "test", "val", "valid2":
-        assert f"          {name} is left out; need train, val or test, with fol" in done.out
-    assert len(prepared(f"{source}-prepared", "val")) == 3
+        assert f"          {name} is left out; only train, val and test with cl" in done.out
+    assert len(prepared(f"{source}-prepared")["val"]) == 3
 
 
 @pytest.mark.parametrize("name", ["Train", "Training", "TEST", "testing", "valid"])
@@ -746,7 +745,7 @@ def test_split_of_another_spelling_does_not_become_a_class(source, prepare, name
     (lambda source: (source / "train").rename(source / "learn"), [],
      "there is a folder test, but no folder train; "),
     (lambda source: None, ["--split", "80,10,10"], "has a folder train already; leave it out"),
-    (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; need one"),
+    (lambda source: source.rename(source.with_name("moved")), [], "pets: no such folder; name one"),
     (lambda source: [path.unlink() for path in (source / "train").glob("*/*")], [],
      "train: no pictures; they must lie in "),
 ], ids=["class", "no train", "split", "nothing", "empty"])
@@ -832,7 +831,7 @@ def test_photographs(test_data, prepare, tmp_path):
             for path in sorted((test_data / "clothing-256" / split / name).iterdir())[:count]:
                 (tmp_path / "some" / split / name / path.name).symlink_to(path)
     assert cli.main(["data", "prepare", str(tmp_path / "some")]) == 0
-    data = prepared(tmp_path / "some-prepared")
+    data = prepared(tmp_path / "some-prepared")["train"]
     for row in table(tmp_path / "some-prepared" / "manifest.csv"):
         original = (test_data / "clothing-256" / row["source"]).read_bytes()
         assert hashlib.sha256(original).hexdigest() == row["sha256"]

@@ -67,7 +67,7 @@ def test_devices_are_those_that_are_asked_for(run, two_devices):
     assert where() == ["cpu:0", "cpu:0"] and where(two_devices) == list(two_devices)
     for one in two_devices[1], [two_devices[1]], backend.device(two_devices[1]):
         assert where(one) == 2 * [two_devices[1]]
-    with pytest.raises(ValueError, match=r"Classifier\.load: 3 devices came; name one, or one for"):
+    with pytest.raises(ValueError, match=r"Classifier\.load: 3 devices are too many; name one"):
         where(3 * ["cpu:0"])
 
 
@@ -119,9 +119,9 @@ def test_grey_network_sees_brightness_as_pillow_has_it(make_run, tmp_path, rng):
 
 
 @pytest.mark.parametrize(("picture", "message"), [
-    (np.zeros((32, 32, 3), np.float32), r"an array of float32 \(32, 32, 3\) came; this network "
+    (np.zeros((32, 32, 3), np.float32), r"the array is float32 \(32, 32, 3\); this network "
                                         r"needs uint8 \(32, 32, 3\); save it as a picture"),
-    (np.zeros((32, 33, 3), np.uint8), r"uint8 \(32, 33, 3\) came"),
+    (np.zeros((32, 33, 3), np.uint8), r"uint8 \(32, 33, 3\); this"),
     ("nowhere.jpg", r"nowhere.jpg: there is no such file; correct the name"),
     (__file__, r"test_predict.py: not a readable picture"),
 ], ids=["type", "shape", "missing", "no picture"])

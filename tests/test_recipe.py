@@ -96,7 +96,7 @@ def test_fewer_photographs_are_shown_more_often(name, images, times):
     else:
         assert min(recipe.noise_until, recipe.conv1_until) >= recipe.epochs
     steps = -(-images // recipe.batch) * recipe.epochs
-    assert f"what counts is steps, {steps:,} at batch 64; {base.epochs} epochs for 3,068" in \
+    assert f"steps count: {steps:,} at batch 64; {base.epochs} epochs for 3,068" in \
         sources["epochs"]
 
 
@@ -147,7 +147,7 @@ def test_unknown_recipe():
     ("image_size", 0), ("image_size", 27.5), ("scale", 0), ("scale", [])], ids=str)
 def test_what_makes_no_sense_is_refused_by_name(name, value):
     recipe, _ = suggest("alexnet", MANY)
-    with pytest.raises(ValueError, match=rf"\A{name} is .*; need \w.*\Z"):
+    with pytest.raises(ValueError, match=rf"\A{name} is .*; it must be \w.*\Z"):
         replace(recipe, **{name: value})
 
 

@@ -51,11 +51,13 @@ def data(classes="ab"):
 @pytest.fixture
 def make(devices, tmp_path):
     """A small run; call it with the name of a folder, or None, and with what is to be different."""
-    def make(folder=None, *, classes="ab", init="he", settings=None, **options):
+    def make(folder=None, *, classes="ab", outputs=None, seed=3, init="he", settings=None,
+             **options):
         recipe, _ = training.change(*training.suggest("alexnet-small", 20), width=0.05, batch=8,
                                     **{"epochs": EPOCHS, "falls": (1,), **(settings or {})})
-        net = models.build("alexnet-small", devices, len(classes), 1, 0.05, init, seed=3)
-        return Run(net, data(classes), recipe, 3, folder and tmp_path / folder,
+        outputs = len(classes) if outputs is None else outputs
+        net = models.build("alexnet-small", devices, outputs, 1, 0.05, init, seed=3)
+        return Run(net, data(classes), recipe, seed, folder and tmp_path / folder,
                    about={"model": "alexnet-small"}, **options)
 
     return make
@@ -265,14 +267,33 @@ def test_folder_with_other_files(make, tmp_path, name):
 
 
 def test_one_class_is_refused(make, tmp_path):
-    with pytest.raises(ValueError, match=r"grey has one class only, a; .* two or more"):
+    with pytest.raises(ValueError, match=r"grey has only one class, a; .* two or more"):
         make("run", classes="a")
     assert not (tmp_path / "run").exists()
 
 
 def test_resuming_nothing(make, tmp_path):
-    with pytest.raises(ValueError, match="resume=True came without a folder"):
+    with pytest.raises(ValueError, match="resume=True needs a folder"):
         make(resume=True)
+    # A name with a slip must not begin a new run.
+    with pytest.raises(ValueError, match="nowhere: there is no run in it; name the folder of one"):
+        list(make("nowhere", resume=True))
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"outputs": 3}, "the network gives 3 scores, but grey has 2 classes; .* classes=2"),
+    ({"outputs": 1}, "the network gives 1 scores, but grey has 2 classes; .* classes=2"),
+    ({"settings": {"image_size": 33}}, "crops of 33 pixels do not fit into images of 32x32"),
+    ({"steps": 0}, "steps is 0; it must be a whole number, at least 1"),
+    ({"steps": 2.5}, "steps is 2.5; it must be a whole number"),
+    ({"seed": -1}, "seed is -1; it must be a whole number, at least 0")])
+def test_what_does_not_fit_is_refused_before_files_are_made(make, tmp_path, options, message):
+    """So that the call, once corrected, finds its folder free."""
+    with pytest.raises(ValueError, match=message):
+        list(make("run", **options))
+    assert not (tmp_path / "run").exists() or os.listdir(tmp_path / "run") == []
+    assert list(make("run"))
 
 
 # Another end

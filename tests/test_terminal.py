@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,9 +312,22 @@ def test_blocks_are_for_terminals_that_have_them(encoding, terminal, blocks):
 # Commands to paste
 
 
-@pytest.mark.parametrize("folder", ["plain", "my run", "it's", "a;b", "$HOME", "é", "-x", "\udcff"])
-def test_folder_of_any_name_can_be_pasted(folder):
-    assert shlex.split(command("train", "--resume", folder))[-3:] == ["train", "--resume", folder]
+@pytest.mark.skipif(not shutil.which("bash"), reason="pasted into bash")
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
+@pytest.mark.parametrize("folder", [
+    "plain", "my run", "it's", "a;b", "$HOME", "é", "-x", "\udcff", "日本 'ü' \\x41",
+    "a\x1b[31mb\nc"])
+def test_folder_of_any_name_can_be_pasted(monkeypatch, folder, encoding):
+    """As it is printed, whatever the terminal can show."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", out)
+    say(command("train", "--resume", folder))
+    line = out.buffer.getvalue()
+    assert line.count(b"\n") == 1
+    done = subprocess.run(["bash", "-c", b"printf '%s\\0' " + line], check=True,
+                          capture_output=True, env={**ENV, "LC_ALL": "C.UTF-8"})
+    assert done.stdout.split(b"\0")[-4:-1] == [b"train", b"--resume",
+                     os.fsencode(folder) if encoding != "cp1252" or folder != "é" else b"\xe9"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")

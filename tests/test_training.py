@@ -277,7 +277,7 @@ def test_evaluation_records_no_tape(device):
 
 
 def test_evaluation_of_nothing(device):
-    with pytest.raises(ValueError, match="evaluate: no batches came; give at least one"):
+    with pytest.raises(ValueError, match="evaluate: there are no batches; give at least one"):
         evaluate(Said(device), [])
 
 
@@ -406,7 +406,7 @@ def flip(after, byte):
     (flip(b"", -1), "wrong checksum"),
     (flip(rb'\"epoch\": 2', -1), "wrong checksum"),
     (foreign({"minialex": "[" * 100_000}), "damaged"),
-    (forged(lr="fast"), "lr is 'fast'; need a number"),
+    (forged(lr="fast"), "lr is 'fast'; it must be a number"),
     (forged(progress=7), "does not fit"),
     (forged(random={"drop": {"bit_generator": "PCG64"}}), "does not fit"),
     (forged(random={"drop": 7}), "does not fit"),
@@ -456,7 +456,7 @@ def last_layer_only(device):
 
 @pytest.mark.parametrize(("make", "message"), [
     (wider, r"hidden\.\w+ is float32 \(.*16.*\) among the stored arrays but float32 \(.*17.*\) h"),
-    (other_layers, r"random states of drop in it, here no layer needs one"),
+    (other_layers, r"it has random states of drop, this network of no layer"),
     (last_layer_only, r"SGD: bias is missing among the stored arrays"),
 ])
 def test_checkpoint_of_another_network_changes_nothing(device, trained, make, message):

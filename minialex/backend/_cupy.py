@@ -8,6 +8,7 @@ of memory that belongs to CuPy. See the CuPy user guide, "Current device" and "M
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Any
 
@@ -30,7 +31,7 @@ except Exception as error:  # much can be wrong with it, and without it all else
         import_error = f"cannot be imported ({checks.in_one_line(error)})"
 
 PACKAGES = r"cupy([-_](cuda|rocm).*)?"  # names of packages of CuPy; two in one place conflict
-INSTALL = (f'{sys.executable} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12, '
+INSTALL = (f'{shlex.quote(sys.executable)} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12, '
            '"cupy-cuda13x[ctk]>=14" for CUDA 13')
 TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after the point, not 23
 

@@ -8,7 +8,7 @@ __all__ = ["DataError", "MissingSetError"]
 class DataError(InputError):
     """A file or folder of data is missing, damaged, or not what it should be.
 
-    The message is one line: which file, what came, what is needed, and the remedy.
+    The message is one line: which file, what is wrong, and the remedy.
     """
 
 

@@ -102,8 +102,8 @@ class ImageSet:
                   classes: Sequence[str]) -> ImageSet:
         """A set whose images (N, H, W, C) lie in memory. Raises ValueError for other shapes."""
         if images.ndim != 4 or labels.shape != images.shape[:1]:
-            raise InputError(f"of_arrays: images {images.shape} and labels {labels.shape} came for "
-                             f"{name}; need images (N, H, W, C) and labels (N,)")
+            raise InputError(f"of_arrays: {name} has images {images.shape} and labels "
+                             f"{labels.shape}; they must be (N, H, W, C) and (N,)")
         _, h, w, c = images.shape
         return cls(name, labels, classes, (h, w, c), images.__getitem__)
 

@@ -16,7 +16,7 @@ from .sets.facts import PublicSet
 from .sets.folder import SPLITS, folder_source
 from .sets.imagenet import imagenet_source, is_imagenet
 from .sets.source import Source, image_set
-from .shards.read import ABOUT, prepared_splits
+from .shards.read import ABOUT, prepared
 
 __all__ = ["Data", "image_folder", "open"]
 
@@ -48,19 +48,19 @@ def open(name: str | os.PathLike[str], side: int = 256,
 
     name: one of `SETS`, or a folder: prepared, of train/CLASS/*.jpg, or ImageNet's; a path that
     begins with "./" is always a folder. side: rows and columns of pictures that lie in files;
-    prepared sets, and those of arrays, have their own; squeeze: such pictures are squeezed into
+    prepared sets, and those of arrays, have their own. squeeze: such pictures are squeezed into
     squares, not cut. folder: where public sets lie (default: as `find_set` looks for them).
-    Raises MissingSetError if a public set is not on this machine, and DataError for everything else
-    that cannot be read.
+    Raises MissingSetError if a public set is not on this machine, and DataError if anything else
+    cannot be read.
     """
     known = SETS.get(name) if isinstance(name, str) else None
     splits = (_public(known, side, folder, squeeze) if known else
               _in_folder(Path(name), side, squeeze))
     others = [split for split in ("val", "test") if split in splits]
     if not others:
-        raise DataError(f"{name}: there is neither val nor test, with folders of classes, beside "
-                        "train; put some pictures of each class there, to see how well the others "
-                        "are learnt")
+        raise DataError(f"{name}: there is no folder val or test with folders of classes beside "
+                        "train; put some pictures of each class there, to measure what is learnt"
+                        "")
     return Data(splits["train"], splits[others[0]], splits[others[-1]], others[0])
 
 
@@ -69,13 +69,13 @@ def image_folder(folder: str | os.PathLike[str], split: str = "train",
     """The pictures of FOLDER/train/CLASS, or val or test beside train, as squares of `side` pixels.
 
     split: "train", "val" or "test"; the folder of val may also be called validation or valid. A
-    class may have folders inside; hidden files, and those that do not end like a picture, are left
+    class may have folders inside; hidden files, and files without the ending of a picture, are left
     out.
     Raises DataError if the folder has no such split, no classes or no pictures, if there is nothing
     to learn a class from, or if val or test has a class that train lacks.
     """
     if split not in SPLITS:
-        raise DataError(f"split {split!r} came; need 'train', 'val' or 'test'; correct the name")
+        raise DataError(f"split is {split!r}; it must be 'train', 'val' or 'test'")
     source = _source(Path(folder))
     if split not in source.splits:
         raise DataError(f"{Path(folder) / split}: no such folder, or none of classes in it; "
@@ -103,7 +103,7 @@ def _in_folder(root: Path, side: int, squeeze: bool) -> Mapping[str, ImageSet]:
         raise DataError(f"{root}: no data set of minialex, and no folder; use one of "
                         f"{', '.join(SETS)}, or a folder of train/CLASS/*.jpg")
     if (root / ABOUT).is_file():
-        return prepared_splits(root)
+        return prepared(root)
     source = _source(root)
     return {split: image_set(source, split, side, root.resolve().name, squeeze)
             for split in source.splits}

@@ -1,8 +1,8 @@
 """Data parallelism: each rank has the whole network, and its share of every batch.
 
-Ranks that start from the same weights and add the same gradients keep the same weights. So all
-that has to be sent are gradients, and what counts is when: the sum of a layer's begins as soon as
-backward has left the layer, while it works on those below. Built in chapter 14.
+Ranks that start from the same weights and add the same gradients keep the same weights. So only
+gradients are sent. The sum for a layer begins as soon as backward has left the layer, and runs
+while backward works on those below. Built in chapter 14.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ CHECK_EVERY = 100  # steps after which the ranks compare their weights
 class DataParallel(Worker):
     """Each rank computes the gradients of its images; their sum is that of the joined batch.
 
-    bucket: bytes of gradients that are sent together: many small sums would each wait for the
-    network, one large one could not begin before the end of backward.
+    bucket: bytes of gradients that are sent together. Many small sums would each wait for the
+    network; one large sum could begin only at the end of backward.
     """
 
     def __init__(self, net: nn.Module, optimizer: SGD, group: Communicator,
@@ -51,7 +51,7 @@ class DataParallel(Worker):
         self.buckets = self._fill_buckets(bucket)
 
     def rows_of(self, n: int) -> slice:
-        """At least one: a rank for which nothing is left does as the others, and counts nothing."""
+        """At least one: a rank without images works on one too, and counts it as nothing."""
         rows = share(n, self.group.rank, self.group.size)
         return rows if rows.stop > rows.start else slice(0, 1)
 
@@ -63,7 +63,7 @@ class DataParallel(Worker):
         return {name: p for name, p in self.net.named_parameters().items() if p.requires_grad}
 
     def _fill_buckets(self, most: int) -> list[Bucket]:
-        """Neighbours together, the last layer first: in the order in which backward comes."""
+        """Neighbours together, the last layer first, in the order of backward."""
         groups: list[list[nn.Parameter]] = []
         for parameter in reversed(self.replicated().values()):
             if (groups and groups[-1][0].device is parameter.device
@@ -109,7 +109,7 @@ class DataParallel(Worker):
         return loss
 
     def _my_gradients(self, net: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
-        """The part of my images of the gradients and of the loss."""
+        """My images' part of the gradients and of the loss."""
         n, rows = len(labels), self.rows_of(len(labels))
         mine = share(n, self.group.rank, self.group.size)
         weight = (mine.stop - mine.start) / n
@@ -148,9 +148,9 @@ class DataParallel(Worker):
 
 
 class JoinedMasks:
-    """Random numbers for the joined batch, of which a rank takes its part.
+    """Random numbers for the joined batch; each rank takes its part of them.
 
-    It stands in for a generator, from which Dropout draws.
+    Dropout draws from it as from a generator.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -158,12 +158,12 @@ class JoinedMasks:
         self.begin(0)
 
     def begin(self, batch: int) -> None:
-        """The next step has so many images."""
+        """The next step has `batch` images, on all ranks together."""
         self.batch = batch
         self.drawn: np.ndarray | None = None
 
     def take(self, rows: Any, columns: slice = slice(None), units: int | None = None) -> None:
-        """The next numbers are for these rows of the batch, and these of so many units."""
+        """The next numbers are for these rows of the batch and these columns of all `units`."""
         self.rows, self.columns, self.units = rows, columns, units
 
     def random(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -174,7 +174,7 @@ class JoinedMasks:
 
 
 class Bucket:
-    """Gradients of some parameters, on their way together."""
+    """Gradients of some parameters, which travel together."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], group: Communicator) -> None:
         self.parameters, self.group = parameters, group
@@ -205,6 +205,6 @@ class Bucket:
 
 
 def compare_ranks(parameters: Mapping[str, Tensor], group: Communicator) -> None:
-    """See that all ranks hold the same numbers, bit for bit. Raises ValueError, naming who not."""
+    """Check that all ranks hold the same bits. Raises ValueError, naming the rank that differs."""
     group.compare({f"{name}, as checksum,": zlib.crc32(np.ascontiguousarray(p.numpy()))
                    for name, p in parameters.items()})

@@ -1,10 +1,10 @@
 """One weird trick: convolutions data parallel, fully connected layers model parallel.
 
 Convolutions have nine tenths of the work and a twentieth of the weights, fully connected layers the
-reverse. So each rank sees its share of the images with all kernels, as in data parallelism; then
-each has a share of the units of fc6, fc7 and fc8, which all images of all ranks must come to. They
-come in turns, as in the paper's scheme (c): in each turn every rank sends a part of its images to
-all, so that all links are busy and no turn holds more images than one rank has.
+reverse. So each rank sees its share of the images with all kernels, as in data parallelism. Then
+each has a share of the units of fc6, fc7 and fc8, and needs the images of all ranks. They are sent
+in turns, as in the paper's scheme (c). In each turn every rank sends a part of its images to all,
+so that all links are busy and no turn holds more images than one rank has.
 
 Krizhevsky 2014, One weird trick for parallelizing convolutional neural networks. Chapter 14.
 """
@@ -34,9 +34,9 @@ def start_gather(x: Tensor, sizes: Sequence[int], axis: int, group: Communicator
                  alike: bool = False) -> Callable[[], Tensor]:
     """Begin to put the arrays of all ranks side by side along `axis`; rank r brings `sizes[r]`.
 
-    The result waits for them. Every rank then goes on in its own way, so backward sends each part
-    of the gradient home and adds it up there. alike: all ranks go on in the same way, so that each
-    knows the gradient of its part already.
+    Calling the result waits for them. Every rank then computes something different, so backward
+    sends each part of the gradient home and adds it up there. alike: all ranks compute the same,
+    so each knows the gradient of its part already.
     """
     ends = np.cumsum([0, *sizes]).tolist()
     places = [(slice(None),) * axis + (slice(*ends[r : r + 2]),) for r in range(group.size)]
@@ -72,15 +72,15 @@ def take_rows(xp, x, *, start, stop):
 
 
 class Gathered(NamedTuple):
-    """A layer whose output, of my units, is put beside that of all other ranks."""
+    """A layer that outputs my units only; those of all other ranks are put beside them."""
 
-    name: str  # of the parameter that tells how many units there are
+    name: str  # of the parameter with one number for each unit
     label: str
-    alike: bool = False  # whether all ranks go on in the same way
+    alike: bool = False  # whether all ranks compute the same from it
 
 
 class Hybrid(DataParallel):
-    """The two columns of AlexNet on every rank; of fc6, fc7 and fc8 each has a part of the units.
+    """Both columns of AlexNet on every rank, but only a part of the units of fc6, fc7 and fc8.
 
     A rank's share of the images goes through the convolutions at once, and through the fully
     connected layers in as many turns as there are ranks. All weights change after the last turn.
@@ -109,7 +109,7 @@ class Hybrid(DataParallel):
         n, (a, b) = len(labels), self.net.columns
         xa, xb = self.net.convolve(images)  # pool5 of my images
         top = ops.concat(xa, ops.transfer(xb, a.device, label="into fc6"))
-        rest = top.detach()  # what the turns take their parts from; their tapes end here
+        rest = top.detach()  # the turns take their parts from it; their tapes end here
         rest.requires_grad = True
         loss = 0.0
         for rows, pool5 in self._turns(rest, n):
@@ -123,9 +123,9 @@ class Hybrid(DataParallel):
         return loss / self.group.size  # all ranks have found the same
 
     def _turns(self, x: Tensor, n: int) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Rows of the joined batch of n, and what all ranks know of them, one turn after the other.
+        """Rows of the joined batch of n, and their pool5 from all ranks, one turn after the other.
 
-        What the next turn needs is on its way while the caller works on this one.
+        The next turn is on its way while the caller works on this one.
         """
         rank, size = self.group.rank, self.group.size
         shares = [share(n, r, size) for r in range(size)]
@@ -156,7 +156,7 @@ class Hybrid(DataParallel):
         return take
 
     def _gather_units(self, path: str, layer: nn.Module, y: Tensor) -> Tensor | None:
-        """After a layer of which I have a part of the units: those of all ranks."""
+        """After a layer of which this rank has a part of the units: the units of all ranks."""
         return self._gather(y, *self.gathered[path]) if path in self.gathered else None
 
     def _mine(self, name: str) -> slice:

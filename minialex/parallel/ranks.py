@@ -1,10 +1,10 @@
-"""What many processes say to each other: sums and blocks of arrays, on MPI.
+"""What many processes send to each other: sums and blocks of arrays, by MPI.
 
 `mpiexec -n 4 python -m mpi4py PROGRAM` starts the same program four times, on one machine or on
 many (`--hostfile`). Each of these processes is a *rank*, 0 to 3, with arrays of its own, and all of
-them come to the same calls in the same order. Open MPI starts at most one for each core, unless it
-is told to with `mpiexec --oversubscribe`; give each its share of the cores with
-`backend.set_threads`. Ctrl-C ends all at once: the last checkpoint stays. Built in chapter 14.
+them make the same calls in the same order. Open MPI starts at most one for each core, unless it
+gets `mpiexec --oversubscribe`; give each its share of the cores with `backend.set_threads`. Ctrl-C
+ends all at once, and the last checkpoint stays. Built in chapter 14.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Wait = Callable[[], Any]  # waits until what was begun is done, and gives its re
 
 
 class RankError(InputError):
-    """What went wrong on one rank, and ends all of them."""
+    """What went wrong on one rank. It ends all of them."""
 
 
 def share(n: int, rank: int, size: int) -> slice:
@@ -44,8 +44,8 @@ def share(n: int, rank: int, size: int) -> slice:
 def devices_of_rank(names: Sequence[str], rank: int, size: int) -> tuple[str, str]:
     """The devices of the two columns of a rank, one of `size` on a machine with these devices.
 
-    Each rank has its own GPUs, two if there are enough, and shares one if there are too few. Every
-    process has virtual devices on the processor of its own, so these are as they are named.
+    Each rank has its own GPUs, two if there are enough, and shares one if there are too few.
+    Virtual devices belong to a process, so every rank can have the same names.
     """
     gpus = [name for name in names if name.startswith("gpu")] or list(names)
     if not gpus[0].startswith("gpu"):
@@ -58,8 +58,8 @@ class Communicator:
     """A group of ranks. This one has one rank, which is alone.
 
     rank: 0 .. size - 1; local_rank, local_size: among the ranks on the same machine.
-    sent: bytes that this rank has sent so far, by label; those of a sum are counted as
-    2 (size - 1) / size of the array, which is the least that a sum on all ranks needs.
+    sent: bytes that this rank has sent so far, by label; a sum counts as 2 (size - 1) / size
+    of the array, the least that a sum on all ranks needs.
     """
 
     rank, size, local_rank, local_size = 0, 1, 0, 1
@@ -77,9 +77,9 @@ class Communicator:
 
     def start_exchange(self, blocks: Sequence[Array], shapes: Sequence[tuple[int, ...]],
                        device: Device, label: str) -> Wait:
-        """Begin to send block r to rank r, for all r -> the blocks that came, in order of ranks.
+        """Begin to send block r to rank r, for all r -> the blocks received, in order of ranks.
 
-        blocks: arrays of one device; shapes: of the blocks that will come.
+        blocks: arrays of one device; shapes: of the blocks to receive.
         """
         return lambda: list(blocks)
 
@@ -96,12 +96,12 @@ class Communicator:
         return [math.fsum(column) for column in zip(*self.collect(numbers), strict=True)]
 
     def any(self, *flags: Any) -> list[bool]:
-        """Of each flag, whether some rank has set it: so that all ranks do the same."""
+        """For each flag, whether any rank has set it, so that all ranks do the same."""
         return [any(column) for column in zip(*self.collect([bool(flag) for flag in flags]),
                                               strict=True)]
 
     def compare(self, about: Mapping[str, Any]) -> None:
-        """See that all ranks say the same about everything. Raises ValueError, naming who not."""
+        """Check that all ranks have the same values. Raises ValueError, naming who differs."""
         first, *others = self.collect(dict(about))
         for rank, other in enumerate(others, 1):
             for name, value in first.items():
@@ -110,15 +110,15 @@ class Communicator:
                                      f"{value}; all ranks need the same")
 
     def patient(self, feed: Iterable[Any]) -> Iterator[Any]:
-        """The same items of data; if one does not come, all ranks end: they would wait for ever."""
+        """The same items. If one does not arrive, all ranks end; they would wait for ever."""
         return iter(feed)
 
     def keep_moving(self) -> None:
-        """Let what was begun go on for a moment."""
+        """Let what was begun make progress."""
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """In here only rank 0 prints. What goes wrong is said with the number of its rank."""
+        """In here only rank 0 prints. Errors carry the number of their rank."""
         yield
 
 
@@ -195,16 +195,16 @@ class MpiCommunicator(Communicator):
                 if self.rank:
                     stack.enter_context(redirect_stdout(nowhere))
                 yield
-            # An exit code ends all ranks, so nobody leaves while rank 0 is still writing.
+            # An exit code ends all ranks, so none leaves while rank 0 is still writing.
             self.world.Barrier()
         except (MinialexError, ArithmeticError, OSError, MemoryError) as error:
-            # The first rank that speaks ends all: of what all ranks see, one tells.
+            # The first rank that raises ends all. So of an error that all see, only one reports.
             time.sleep(min(2 * self.rank, 10))
             raise RankError(f"rank {self.rank} of {self.size}: {error}") from error
 
     def _give_up(self) -> None:
-        print(f"minialex: rank {self.rank} of {self.size}: no data for {PATIENCE:.0f} s; see why "
-              "reading hangs (disk, network)", file=sys.stderr, flush=True)
+        print(f"minialex: rank {self.rank} of {self.size}: no data for {PATIENCE:.0f} s; find "
+              "out why reading hangs (disk, network)", file=sys.stderr, flush=True)
         self.world.Abort(2)
 
 

@@ -18,7 +18,7 @@ from .text import command, say
 __all__ = ["Parser", "number", "path", "picture_file", "whole"]
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
-# What argparse says, and what we say.
+# What argparse says, and what minialex says.
 PLAIN = {r"\Athe following arguments are required: (.+)": r"\1 is missing",
          r"\Aargument (.+?): expected (one|at least one) argument": r"\1: give a value",
          r"\Aargument (.+?): not allowed with argument": r"\1: not to be given with",
@@ -26,7 +26,7 @@ PLAIN = {r"\Athe following arguments are required: (.+)": r"\1 is missing",
 
 
 class Parser(argparse.ArgumentParser):
-    """One line for each mistake: what came, what may be meant, and where the help is."""
+    """One line for each mistake: what is wrong, what may be meant, and where the help is."""
 
     def error(self, message: str) -> NoReturn:
         word, known = "", []
@@ -86,7 +86,7 @@ def path(text: str) -> str:
 
 
 def picture_file(text: str) -> Path:
-    """Where a picture is going to be drawn, seen before any time is spent."""
+    """Where to draw a picture, checked before any time is spent."""
     target = Path(path(text))
     if target.suffix.lower() not in PICTURES:
         raise argparse.ArgumentTypeError(f"{text}: give a name that ends in "

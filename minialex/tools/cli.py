@@ -1,4 +1,4 @@
-"""`minialex COMMAND`: which commands there are, and how each of them ends."""
+"""`minialex COMMAND`: which commands there are, and how each ends."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command -> its exit code.
 
     0: done. 2: a mistake, explained in one line. 1: a fault of minialex, with its traceback; or
-    one that the doctor has found. 130: interrupted. 141: whoever read the output has gone.
+    one that the doctor has found. 130: interrupted. 141: the reader of the output has gone.
     """
     options = argparse.Namespace(debug=False)
     try:
@@ -75,7 +75,7 @@ def _told_of_ctrl_c() -> Iterator[None]:
 
 
 def make_parser() -> Parser:
-    """The parser of all commands; what it has parsed has their `run` and their own `parser`."""
+    """The parser of all commands. Parsed options have the `run` and the `parser` of the command."""
     parser = Parser(prog="minialex",
                     description="Train the AlexNet of 2012, small or full, on one or two devices.")
     parser.add_argument("--version", action="version", version=f"minialex {__version__}")

@@ -26,9 +26,9 @@ __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "make squares of any pictures, and pack them for training"
 DESCRIPTION = ("Prepare pictures as in 2012: shorter side to 256 pixels, central square, RGB, "
-               "1,024 JPEGs in a zip; with their lists, mean image and colour covariance. What is "
-               "no readable picture is left out and listed. An interrupted run goes on when the "
-               "same command is given again.")
+               "1,024 JPEGs in a zip; with their lists, mean image and colour covariance. Files "
+               "that are not readable pictures are left out and listed. An interrupted run goes on "
+               "when the same command is given again.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "JPEGs that are RGB and of the right size are kept as they are "
                              "(default: %(default)s)")
     parser.add_argument("--strict", action="store_true",
-                        help="stop at the first file that is no readable picture")
+                        help="stop at the first file that is not a readable picture")
     parser.add_argument("--threads", type=whole(1, MOST_THREADS), metavar="N",
                         help="how many (default: all cores this process may use)")
 
@@ -64,7 +64,7 @@ def _shares(text: str) -> tuple[int, ...]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prepare a set, or what is missing of it. Exit code 0, or 130 if it was interrupted."""
+    """Prepare a set, or what is missing from it. Exit code 0, or 130 if it was interrupted."""
     root = Path(options.source)
     folder = Path(options.out or f"{root.resolve()}-prepared")
     _check(root, folder)
@@ -131,7 +131,7 @@ def _prepare(folder: Path, source: Source, shards: list[Shard],
 
 
 def _tell(report: Report, folder: Path, shards: list[Shard]) -> None:
-    """What has become of the files."""
+    """What became of the files."""
     for split, count in report.images.items():
         made = sum(shard.split == split for shard in shards)
         fact(split, f"{count:,} images in {made:,} {'shard' if made == 1 else 'shards'}")
@@ -151,7 +151,7 @@ def _propose(folder: Path, root: Path, side: int, splits: list[str]) -> None:
         missing.append(f"--side 256 or --side 32, since no model sees squares of {side} pixels")
     if not {"val", "test"} & set(splits):
         missing.append((f"some of them in {root / 'val'}/CLASS/" if (root / "train").is_dir() else
-                        " ".join(SHARES)) + ", since there are none to test with")
+                        " ".join(SHARES)) + ", to have some for testing")
     if missing:
         fact("next", "to train, prepare the pictures again, into another folder:")
         for line in missing:

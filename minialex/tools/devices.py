@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def from_options(options: argparse.Namespace) -> tuple[tuple[str, ...], str]:
-    """Use as many threads as the options say -> the devices of the columns, and why these."""
+    """Set the number of threads -> the devices of the columns, and why these."""
     if options.threads is not None:
         backend.set_threads(options.threads)
     return choose_devices(options.devices)
@@ -44,4 +44,5 @@ def choose_devices(wanted: str | None) -> tuple[tuple[str, ...], str]:
         return (gpus[0], gpus[1]), "this machine has two GPUs"
     if gpus:
         return (gpus[0], gpus[0]), "this machine has one GPU; it takes both columns"
-    return ("cpu:0", "cpu:1"), f"two virtual devices on the processor; {backend.why_no_gpu()}"
+    return ("cpu:0", "cpu:1"), ("two virtual devices on the processor; "
+                                f"{backend.why_no_gpu().partition(': ')[0]}")

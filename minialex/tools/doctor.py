@@ -14,7 +14,6 @@ import platform
 import re
 import shutil
 import sys
-import tempfile
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -27,9 +26,11 @@ from threadpoolctl import threadpool_info
 from .. import __version__, backend
 from ..backend import Device, DeviceError
 from ..datasets import fashion_mnist, find_set
+from ..errors import FileError
+from ..files import check_writable
 from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
-from .text import command, say
+from .text import command, pip, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the report. Exit code 0, or 1 if something fails that users need."""
+    """Print the report. Exit code 0, or 1 if something that users need fails."""
     findings, previous = [], ""
     for section, check, *arguments in _plan(options.devices):
         if section != previous and not options.json:
@@ -79,11 +80,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lines(finding: Finding) -> str:
-    """At most 100 columns: name, text, verdict; the remedy below."""
+    """At most 100 columns: name, text, verdict. The remedy below is one line, to be pasted."""
     first, *more = textwrap.wrap(finding.text, 74, break_on_hyphens=False) or [""]
     if finding.remedy:
-        more += textwrap.wrap(f"-> {finding.remedy}", 82, subsequent_indent="   ",
-                              break_on_hyphens=False)
+        more.append(f"-> {finding.remedy}")
     return "\n".join([f"  {finding.name:15} {first:74}  {finding.verdict}",
                       *(" " * 18 + line for line in more)])
 
@@ -135,7 +135,7 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     for name, module, least in PACKAGES:
-        remedy = f"pip install --upgrade '{name}>={least}'"
+        remedy = pip("install", "--upgrade", f"{name}>={least}")
         try:
             version = importlib.import_module(module).__version__
         except ImportError as error:
@@ -166,9 +166,9 @@ def _gpu_package() -> Iterator[Finding]:
     shown = " and ".join(f"{name} {version}" for name, version in sorted(packages.items()))
     if len(packages) > 1:
         yield Finding("CuPy", f"two packages of it are installed: {shown}", False,
-                      f"remove one. They share files, so remove both ({sys.executable} -m pip "
-                      f"uninstall -y {' '.join(sorted(packages))}), and install the one for your "
-                      "CUDA again")
+                      "remove one. They share files, so remove both "
+                      f"({pip('uninstall', '-y', *sorted(packages))}), and install the one for "
+                      "your CUDA again")
     elif cuda.version:
         yield Finding("CuPy", f"{cuda.version}, {shown}" if shown else cuda.version)
     elif packages or cuda.import_error:
@@ -213,12 +213,10 @@ def _runs() -> Iterator[Finding]:
     folder = Path("runs").resolve()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        with tempfile.TemporaryFile(dir=existing) as file:
-            file.write(b"minialex")
-    except OSError as error:
-        yield Finding("runs", f"{folder} cannot be written ({error.strerror})", False,
-                      "go to a folder of your own, or name one: "
-                      f"{command('train', '--out', 'FOLDER')}")
+        check_writable(existing)
+    except FileError as error:
+        yield Finding("runs", str(error).rpartition("; ")[0], False, "go to a folder of your own, "
+                      f"or name one: {command('train', '--out', 'FOLDER')}")
         return
     free = shutil.disk_usage(existing).free
     yield Finding("runs", f"{folder}: can be written, {free / GIB:,.1f} GiB free", remedy=""

@@ -1,4 +1,4 @@
-"""`minialex evaluate`: the errors of a trained network, and what it takes for what."""
+"""`minialex evaluate`: the errors of a trained network, and which classes it confuses."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from ..datasets import Batch, Data, ImageSet, batches
 from ..datasets.sets.imagenet import class_names
 from ..errors import InputError
 from ..files import check_writable, replacing
-from ..training import Classifier, Evaluation, evaluate
-from ..training.evaluate import has_top5
+from ..training import Classifier, evaluate
 from . import trained
 from .arguments import path, whole
 from .images import open_data
@@ -28,8 +27,8 @@ from .text import command, cut, fact, progress_bar, say, table, width
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
 
 SUMMARY = "count the errors of a trained network"
-DESCRIPTION = ("Show a trained network images that it has not seen: errors in all and of each "
-               "class, and what it takes for what. Writes confusion.png, confusion.csv and "
+DESCRIPTION = ("Show a trained network images that it has not seen: errors of all and of each "
+               "class, and which classes it confuses. Writes confusion.png, confusion.csv and "
                "evaluation.json; with another split, other data or other weights, their names say "
                "so, as in evaluation-val.json. A tie with another class is an error.")
 ROWS = 20  # classes in the printed table
@@ -70,12 +69,13 @@ def run(options: argparse.Namespace) -> int:
     report = {"run": str(source.folder), "weights": source.file, "data": images.name,
               "split": split, "images": len(images)}
     for views in ("centre", "ten_views") if options.ten_view else ("centre",):
-        # Counted anew for each: at last that of the ten views, where they are wanted.
+        # Counted anew for each, so that the last one stays: the ten views, if asked for.
         confusion = np.zeros((len(images.classes), len(images.classes)), np.int64)
         began = time.perf_counter()
         result = evaluate(classifier.net, _feed(classifier, images, options.batch, views),
                           confusion)
-        report[views] = _figures(result, len(images.classes), time.perf_counter() - began)
+        report[views] = {"top1_error": result.top1_error, "top5_error": result.top5_error,
+                         "loss": result.loss, "seconds": round(time.perf_counter() - began, 3)}
     report |= {"confusion_of": views, "classes": hardest(confusion, images.classes)}
     if not options.json:
         say(as_text(report))
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _write(folder: Path, end: str, report: dict[str, Any], confusion: np.ndarray,
            classes: Sequence[str]) -> list[str]:
-    """Three files; `end` is that of their names, so that one evaluation leaves another alone."""
+    """Three files. `end` goes into their names, so that no evaluation overwrites another."""
     from . import plots  # Matplotlib is slow to import
 
     names = [f"confusion{end}.csv", f"confusion{end}.png", f"evaluation{end}.json"]
@@ -103,7 +103,7 @@ def _write(folder: Path, end: str, report: dict[str, Any], confusion: np.ndarray
 
 
 def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[ImageSet, str, bool]:
-    """The images that are asked for, their split, and whether it is the usual one."""
+    """The images asked for, their split, and whether it is the usual one."""
     classifier = source.classifier
     name = options.data or classifier.config.get("data")
     if not name:
@@ -124,20 +124,20 @@ def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[Image
                          f"of the run ({_difference(ours, theirs)}); give the data of the run, or "
                          "pictures in folders of the same names")
     if images.shape != classifier.preparation.mean.shape:
-        raise InputError(f"--data {name}: images of shape {images.shape} came, the network of "
+        raise InputError(f"--data {name}: its images have shape {images.shape}, the network of "
                          f"{source.folder} needs {classifier.preparation.mean.shape}; give data "
                          "of the kind that it was trained on")
     return images, split, split == usual
 
 
 def _splits(data: Data) -> dict[str, ImageSet]:
-    """Those that there are; last the one that the final figure is about."""
+    """The splits there are; the last one is for the final figure."""
     splits = {"train": data.train, data.val_name: data.val}
     return splits if data.val is data.test else {**splits, "test": data.test}
 
 
 def _difference(some: Sequence[str], others: Sequence[str]) -> str:
-    """"10: Shirt, Coat, ...": how many classes, and those that the others lack."""
+    """"10: Shirt, Coat, ...": how many classes, and some that the others lack."""
     own = [name for name in some if name not in set(others)] or list(some)
     return f"{len(some):,}: {', '.join(own[:3])}{', ...' if len(own) > 3 else ''}"
 
@@ -153,14 +153,8 @@ def _feed(classifier: Classifier, images: ImageSet, batch: int, views: str) -> I
             bar.update()
 
 
-def _figures(result: Evaluation, classes: int, seconds: float) -> dict[str, Any]:
-    return {"top1_error": result.top1_error,
-            "top5_error": result.top5_error if has_top5(classes) else None,
-            "loss": result.loss, "seconds": round(seconds, 3)}
-
-
 def hardest(confusion: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """What happened to the images of each class, the worst first; classes without images last.
+    """The errors of each class, the worst first; classes without images last.
 
     confusion: (classes, classes) counts, rows: right class, columns: first guess.
     """

@@ -1,4 +1,4 @@
-"""The images that a command is asked for, which its model must be able to see."""
+"""The images that a command needs, checked against what its model can see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
     """`datasets.open`, in the size that the model sees best; errors name the options.
 
     data_dir: where `minialex data get` puts public sets, unless in its usual place.
-    of_run: `name` is what a run was started with, perhaps in another folder. squeeze: how pictures
+    of_run: whether a run was started with `name`, perhaps in another folder. squeeze: how pictures
     in files become squares.
     """
     side = models.model_info(model).picture_size
@@ -27,7 +27,7 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
         data = datasets.open(name, side, data_dir, squeeze)
     except MissingSetError as error:
         place = ["--data-dir", data_dir] if data_dir else []
-        raise InputError(f"--data {name}: this set is not here yet; bring it with: "
+        raise InputError(f"--data {name}: this set is not here yet; get it with: "
                          f"{command('data', 'get', error.name, *place)}") from None
     except DataError as error:
         option = "--data " if str(error).startswith(f"{name}:") else ""
@@ -42,7 +42,7 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
 
 
 def fitting_models(side: int, channels: int) -> list[str]:
-    """The models that can learn from squares of so many pixels."""
+    """The models that can learn from squares of `side` pixels."""
     return [name for name, info in models.MODELS.items() if channels in info.channels
             and info.pictures[0] <= side <= (info.pictures[1] or side)]
 

@@ -28,7 +28,7 @@ DESCRIPTION = ("Reckon the time of a training step with many workers, of each wa
                "15.68 hours with 1, 2, 4 and 8 workers (Krizhevsky 2014).")
 FLOAT = 4  # bytes
 EPOCHS, IMAGES = 90, 1_281_167  # of ILSVRC 2012, as in 2012 and 2014
-MOST = 2**20  # workers that anybody may think of
+MOST = 2**20  # workers that may be asked for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_workers, default="1,2,4,8", metavar="N,N,...|A..B",
                         help="how many; 1..1024 doubles from 1 to 1,024 (default: %(default)s)")
     parser.add_argument("--link", type=positive, default=6e9, metavar="BYTES",
-                        help="per second out of each worker, and as many in (default: 6e9, PCIe 2)")
+                        help="per second that each worker can send and receive (default: 6e9)")
     parser.add_argument("--latency", type=number("of at least 0", lambda value: value >= 0),
                         default=5e-6, metavar="SECONDS",
                         help="until a message begins to arrive (default: %(default)s)")
@@ -72,7 +72,7 @@ def _workers(text: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Network:
-    """What the plan must know of a network: weights, work and outputs for one image."""
+    """What the plan needs from a network: weights, work and outputs for one image."""
 
     conv_weights: int  # with biases
     fc_weights: int
@@ -117,7 +117,7 @@ MODELS = {
 class Machine:
     """One of the workers, which are all alike, and how many images they see in a step.
 
-    flops: arithmetic per second, as measured; link: bytes per second out of it, and as many in at
+    flops: arithmetic per second, as measured; link: bytes per second that it sends, and receives at
     the same time; latency: seconds until a message begins to arrive; images: of one worker;
     batch: of all workers together, if that is fixed, or 0.
     """
@@ -129,7 +129,7 @@ class Machine:
     batch: int = 0
 
     def seconds(self, work: float) -> float:
-        """For so many multiply-accumulates an image."""
+        """For `work` multiply-accumulates an image."""
         return 2 * work * self.images / self.flops
 
     def sending(self, numbers: float, messages: int) -> float:
@@ -192,7 +192,7 @@ SCHEMES: dict[str, Callable[[Network, Machine, int], Cost]] = {
 
 
 def cost(scheme: str, net: Network, machine: Machine, workers: int) -> Cost:
-    """What a step costs with so many workers."""
+    """What a step costs with this number of workers."""
     if machine.batch:
         machine = replace(machine, images=machine.batch / workers)
     return SCHEMES[scheme](net, machine, workers)
@@ -225,7 +225,7 @@ def best(scheme: str, net: Network, machine: Machine) -> int:
 
 
 def needed(scheme: str, net: Network, machine: Machine, within: float) -> int | None:
-    """The smallest number of workers for ImageNet within so many hours; None: no number will do."""
+    """The fewest workers that train ImageNet within this many hours; None: no number will do."""
     few, enough = 0, best(scheme, net, machine)
     if hours(scheme, net, machine, enough) > within:
         return None

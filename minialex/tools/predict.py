@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pictures(names: Iterable[str]) -> Iterator[Path]:
-    """Files as they are; of a folder the pictures in it, or, if there are none, the folder."""
+    """Files as they are, and the pictures in folders; a folder without any stays a folder."""
     for name in names:
         folder = Path(name)
         yield from (folder.is_dir() and pictures_in(folder)) or [folder]

@@ -1,4 +1,4 @@
-"""`minialex train --parallel`: which processes there are, and what each takes."""
+"""`minialex train --parallel`: which processes there are, and the devices of each."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ WORKERS: dict[str, type[DataParallel]] = {"data": DataParallel, "hybrid": Hybrid
 
 
 def connected(parallel: str | None) -> Communicator:
-    """This process and its companions, if they are to share the work."""
+    """This process, and the others if they share the work."""
     if not parallel:
         if started_by_mpi() > 1:
             raise InputError(f"{started_by_mpi()} processes were started, which would all write to "
-                             "one folder; share the work out among them: --parallel data")
+                             "one folder; let them share the work: --parallel data")
         return Communicator()
     try:
         return connect()
@@ -37,7 +37,7 @@ def connected(parallel: str | None) -> Communicator:
 
 
 def worker(parallel: str | None, group: Communicator) -> Callable[..., Worker]:
-    """What makes of a network and its optimizer who does the work in this process."""
+    """What makes the Worker of this process, from a network and its optimizer."""
     return partial(WORKERS[parallel], group=group) if parallel else Worker
 
 
@@ -60,7 +60,7 @@ def choose_devices(wanted: str | None, threads: int | None,
 
 
 def compare(group: Communicator, parallel: str, run: Run) -> None:
-    """See that all ranks are going to train one network on one set of images."""
+    """Check that all ranks will train the same network on the same images."""
     data = run.data
     group.compare({
         "minialex": __version__, "NumPy": np.__version__, "--parallel": parallel,
@@ -70,5 +70,5 @@ def compare(group: Communicator, parallel: str, run: Run) -> None:
         # Mean and covariance, which depend on every pixel of every image.
         "pictures, as checksum,": [zlib.crc32(array) for array in run.statistics]})
     if run.recipe.batch < group.size:
-        raise InputError(f"a batch of {run.recipe.batch} images came for {group.size} ranks; give "
-                         "each at least one, or start fewer")
+        raise InputError(f"a batch of {run.recipe.batch} images is too small for {group.size} "
+                         "ranks; give each at least one, or start fewer")

@@ -19,16 +19,15 @@ from ..backend.namespace import Namespace
 from ..datasets import Batch
 from ..tensor import Tensor
 from ..training import train_steps
+from .text import command, pip
 
 __all__ = ["CASES", "Finding", "check_ops", "check_training", "check_transfer"]
 
 TOLERANCE = 1e-4  # of float32 against float64, relative to the largest number; 1e-6 is usual
 
-REMEDY = {"cpu": "install NumPy again (pip install --force-reinstall numpy); if that does not "
-                 "help, report it with minialex doctor --json --debug",
+REMEDY = {"cpu": f"install NumPy again ({pip('install', '--force-reinstall', 'numpy')}); ",
           "gpu": "do not train on this device. Update the driver, and install CuPy again with the "
-                 "libraries of CUDA; if that does not help, report it with minialex doctor --json "
-                 "--debug"}
+                 "libraries of CUDA; "}
 
 
 class Finding(NamedTuple):
@@ -97,7 +96,9 @@ def _results(name: str, device: Device, dtype: type) -> dict[str, np.ndarray]:
 
 def check_ops(device: Device) -> Iterator[Finding]:
     """Each op and its gradients; ops that raise the same error are one finding."""
-    worst, right, remedy = (0.0, ""), 0, REMEDY[device.kind]
+    worst, right, remedy = (0.0, ""), 0, (
+        f"{REMEDY[device.kind]}if that does not help, report it with what this prints: "
+        f"{command('doctor', '--json', '--debug')}")
     raised: dict[str, tuple[list[str], Finding]] = {}
     for name in CASES:
         try:

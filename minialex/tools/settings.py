@@ -1,4 +1,4 @@
-"""With what a run is trained: from options, or from the config.json of a run to go on with."""
+"""The settings of a run: from options, or from the config.json of a run to go on with."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from typing import Any
 
 from ..datasets import ImageSet
 from ..errors import InputError
+from ..files import read_json
 from ..models import MODELS, model_info
 from ..training import CheckpointError, Classifier, Recipe, change, fine_tuning, suggest
 from ..training.folder import CONFIG, MODEL, SUMMARY
 from ..training.recipe import OLDER, RULES, check, lengthen
-from ..training.stored import from_stored, read_json
+from ..training.stored import from_stored
 from .arguments import path, whole
 
 __all__ = ["Settings", "add_arguments", "choose_recipe", "is_finished", "new", "stored",
            "with_new_end"]
 
-DATA, RECIPE = "fashion-mnist", "run145"  # of whoever gives no options
-# The others of a run that is resumed are its own.
+DATA, RECIPE = "fashion-mnist", "run145"  # where no options are given
+# A resumed run keeps all its other settings.
 CHANGEABLE = {"data", "data_dir", "debug", "devices", "epochs", "parallel", "parser", "resume",
               "run", "steps", "threads"}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What config.json says of a run, beside its recipe."""
+    """What config.json says about a run, besides its recipe."""
 
     model: str
     data: str
@@ -45,7 +46,8 @@ class Settings:
         for name, least in ("threads", 1), ("seed", 0), ("steps", 1):
             value = getattr(self, name)
             if value is not None and value < least:
-                raise InputError(f"{name} is {value}; need a whole number of at least {least}")
+                raise InputError(f"{name} is {value}; it must be a whole number of at least "
+                                 f"{least}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,12 +87,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "data. data: each has the whole network, and its share of every "
                              "batch; hybrid: its share for the convolutions, and its units of "
                              "the fully connected layers. Each takes GPUs of its own")
-    parser.add_argument("--steps", type=whole(1), metavar="N", help="stop after so many in all")
+    parser.add_argument("--steps", type=whole(1), metavar="N", help="end after this many in all")
     parser.add_argument("--seed", type=whole(0), metavar="N",
                         help="of weights, order, crops, colours and dropout (default: 0)")
     parser.add_argument("--explain", action="store_true",
                         help="print each setting of this run and its source, and stop")
-    _add_recipe(parser.add_argument_group("recipe", "What is not given depends on --recipe, "
+    _add_recipe(parser.add_argument_group("recipe", "Settings not given depend on --recipe, "
                                                     "--model and the number of images: see "
                                                     "--explain."))
 
@@ -116,7 +118,7 @@ def _add_recipe(settings: argparse._ArgumentGroup) -> None:
     settings.add_argument("--width", type=_setting("width", float), metavar="SHARE",
                           help="share of the paper's kernels")
     settings.add_argument("--mirror", type=_setting("mirror", float), metavar="CHANCE",
-                          help="of an image to be shown as in a mirror; 0 for letters and digits")
+                          help="of an image to be mirrored; 0 for letters and digits")
     settings.add_argument("--noise", choices=("run145", "literal", "none"),
                           help="of colours: as it was run, as the paper prints it, or none")
     settings.add_argument("--image-size", type=int, choices=(224, 227),
@@ -125,7 +127,7 @@ def _add_recipe(settings: argparse._ArgumentGroup) -> None:
 
 
 def _setting(name: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """One of a recipe, by the rule that holds for stored recipes as well."""
+    """A setting of a recipe, by the rule that holds for stored recipes as well."""
     def parse(text: str) -> Any:
         try:
             value = read(text)
@@ -144,8 +146,7 @@ def _epochs(text: str) -> tuple[int, ...]:
 
 def new(options: argparse.Namespace, devices: tuple[str, ...],
         start: Classifier | None) -> Settings:
-    """Of a new run; what was not given is what a beginner wants, or that of the run it starts from.
-    """
+    """Of a new run. Options not given are what a beginner wants, or those of `start`."""
     model = start.config["model"] if start else options.model or next(iter(MODELS))
     info = model_info(model)
     if options.freeze and not start:
@@ -213,7 +214,7 @@ def with_new_end(options: argparse.Namespace, settings: Settings,
 
 def is_finished(folder: Path, before: tuple[Settings, Recipe],
                 now: tuple[Settings, Recipe]) -> bool:
-    """Whether the run in a folder has come to its end before, and shall not end later now."""
+    """Whether the run in a folder is at its end, and the new end is not later."""
     (epochs, steps), (new_epochs, new_steps) = (
         (recipe.epochs, settings.steps or math.inf) for settings, recipe in (before, now))
     complete = (folder / SUMMARY).is_file() and (folder / MODEL).is_file()

@@ -71,7 +71,7 @@ class Display:
         self.first = self.first or (event.step, time.monotonic())
         shown = f"loss {self.run.progress.train_loss:.3f}, {self._speed(event)}"
         if self.bar is None:
-            # The loss before the speed: what a narrow terminal has no room for is cut off.
+            # The loss before the speed, since a narrow terminal cuts off the end.
             self.bar = progress_bar(
                 f"epoch {event.epoch}/{self.run.recipe.epochs}", self.run.steps_in_epoch, "step",
                 self.run.progress.number - 1, postfix=shown,
@@ -98,7 +98,7 @@ class Display:
             self.bar = None
 
     def _end(self, event: RunDone) -> None:
-        """What the whole run has brought, and its pictures."""
+        """The result of the whole run, and its pictures."""
         progress, recipe = self.run.progress, self.run.recipe
         say(f"\ncopies between devices in one step, batch {recipe.batch}:\n{progress.copies}")
         if sent := progress.sent_bytes:
@@ -142,8 +142,8 @@ def _duration(seconds: float) -> str:
 def stopped_by_signals(run: Run, alone: bool) -> Iterator[None]:
     """Ctrl-C, and a request to end (SIGTERM), stop the run after the current step.
 
-    The latter only if it is `alone`, without other processes, which would wait in vain: who started
-    them ends them all. A signal that is ignored, as Ctrl-C is for what `nohup` or `&` has started,
+    SIGTERM only if it is `alone`: other processes would wait in vain, and whoever started them
+    ends them all. A signal that is ignored, as Ctrl-C is for what `nohup` or `&` has started,
     stays ignored.
     """
     asked = False

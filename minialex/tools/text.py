@@ -1,4 +1,4 @@
-"""What goes to the terminal: all of it passes through `say`, which filters it."""
+"""What goes to the terminal. All of it passes through `say`, which filters it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "command", "cut", "fact", "fetch_bar", "printable",
+__all__ = ["bar", "columns", "command", "cut", "fact", "fetch_bar", "pip", "printable",
            "progress_bar", "say", "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -25,13 +25,17 @@ def say(text: object = "", stream: TextIO | None = None) -> None:
     """Print at once, and never fail over a letter.
 
     Names of files and classes, and what a server answers, may hold anything. What would steer the
-    terminal, or change the order in which letters are shown, becomes a "?", and so does what the
-    encoding of the stream does not have.
+    terminal or change the order of letters becomes a "?", and so do letters that the encoding of
+    the stream lacks.
     """
     stream = stream or sys.stdout
-    encoding = stream.encoding or "utf-8"  # a stream without one keeps all letters
     text = "\n".join(map(printable, str(text).split("\n")))
-    print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+    print(_encodable(text, stream), file=stream, flush=True)
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"  # a stream without one keeps all letters
+    return text.encode(encoding, "replace").decode(encoding)
 
 
 def fact(label: str, text: str) -> None:
@@ -44,7 +48,7 @@ def fact(label: str, text: str) -> None:
 
 
 def printable(name: str) -> str:
-    """The name in one line: a space for each kind of white space, a "?" for what is no letter."""
+    """The name in one line: a space for any white space, a "?" for what cannot be printed."""
     return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?"
                    for letter in name)
 
@@ -52,7 +56,7 @@ def printable(name: str) -> str:
 def command(*arguments: object, processes: int = 1) -> str:
     """The line that runs minialex with these arguments, to be pasted where this one was typed.
 
-    processes: how many mpiexec shall start.
+    processes: how many mpiexec starts.
     """
     words = _started_as()
     if processes > 1:
@@ -62,8 +66,25 @@ def command(*arguments: object, processes: int = 1) -> str:
         beside = Path(python).with_name("mpiexec")  # of this environment, if it has one
         mpiexec = str(beside) if os.sep in python and beside.exists() else "mpiexec"
         words = [mpiexec, "-n", str(processes), python, "-m", "mpi4py", "-m", "minialex"]
-    words = [*words, *map(str, arguments)]
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    return _quoted([*words, *map(str, arguments)])
+
+
+def pip(*arguments: str) -> str:
+    """The line that runs pip for the Python that is running."""
+    return _quoted([sys.executable, "-m", "pip", *arguments])
+
+
+def _quoted(words: list[str]) -> str:
+    return subprocess.list2cmdline(words) if os.name == "nt" else " ".join(map(_quoted_word, words))
+
+
+def _quoted_word(word: str) -> str:
+    """For a shell. Letters that `say` could not print stand as their bytes: $'\\xc3\\xbc'."""
+    if _encodable(printable(word), sys.stdout) == word:
+        return shlex.quote(word)
+    letters = (chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}"
+               for byte in os.fsencode(word))
+    return f"$'{''.join(letters)}'"
 
 
 def _started_as() -> list[str]:

@@ -72,7 +72,8 @@ def run(options: argparse.Namespace) -> int:
             for event in training:
                 display.show(event)
         if training.finished:
-            say(f"wrote {', '.join(_files_in(job.folder))}")
+            names = (path.name for path in job.folder.iterdir() if path.name[0] != ".")
+            say(f"wrote {', '.join(sorted(names))}")
             return 0
         say(f"\nstopped after step {training.progress.steps:,}; all is saved. Go on with:\n"
             f"  {command('train', '--resume', job.folder)}")
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _begin(job: Job, options: argparse.Namespace, group: Communicator) -> Run:
-    """Say what is going to be trained, and make it."""
+    """Say what will be trained, and make it."""
     chosen, recipe, data = job.settings, job.recipe, job.data
     net = models.build(chosen.model, job.devices, len(data.train.classes), data.train.shape[2],
                        recipe.width, recipe.init, recipe.image_size, chosen.seed, recipe.norm)
@@ -112,7 +113,7 @@ def _of_start(name: str, net: Module, recipe: Recipe) -> str:
 
 @contextmanager
 def _advice(training: Run, folder: Path) -> Iterator[None]:
-    """What went wrong in the run, and what to do about it on the command line."""
+    """Add to errors of the run what to do about them on the command line."""
     go_on = command("train", "--resume", folder)
     try:
         yield
@@ -133,12 +134,8 @@ def _advice(training: Run, folder: Path) -> Iterator[None]:
         raise
 
 
-def _files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-
-
 def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
-    """A new run; None if its recipe is all that is wanted."""
+    """A new run; None if only its recipe is asked for."""
     names, why = ranks.choose_devices(options.devices, options.threads, group)
     start = (Classifier.load(trained.run_folder(options.start_from), names)
              if options.start_from else None)
@@ -150,7 +147,7 @@ def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
             f"{len(data.train):,} images:\n\n{explain(recipe, sources)}")
         return None
     for images in {id(images): images for images in (data.val, data.test)}.values():
-        images.measure()  # reads all pictures of a raw folder: a broken one shows now
+        images.measure()  # reads all pictures of a raw folder, so a broken one is found now
     stamp = time.strftime("%Y%m%d-%H%M%S")
     folder = Path(options.out or f"runs/{stamp}-{chosen.model}-{data.train.name}")
     if not is_free(folder):
@@ -161,7 +158,7 @@ def _new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
 
 
 def _resumed_job(options: argparse.Namespace, group: Communicator) -> Job | None:
-    """A run that was stopped, or is to be longer; None if it is finished."""
+    """A run to go on with; None if it is finished."""
     folder = Path(options.resume)
     before = settings.stored(options)
     chosen, recipe = settings.with_new_end(options, *before)

@@ -22,8 +22,8 @@ FINISHED, BEST = "model.safetensors", "best.safetensors"
 class Trained(NamedTuple):
     """A network, and where it comes from.
 
-    file: of its weights; kind: "", or which they are where they are not the usual ones: "best" or
-    "last" of a run that is not finished; why: what is said of the devices.
+    file: of its weights; kind: "", or for unusual weights "best", or "last" of a run that
+    is not finished; why: the reason for the devices.
     """
 
     classifier: Classifier
@@ -62,9 +62,9 @@ def run_folder(name: str) -> Path:
 
 
 def load(options: argparse.Namespace) -> Trained:
-    """What the options ask for. If the run is not finished: the newest weights, and it says so.
+    """The network asked for. If the run is not finished: the newest weights, with a notice.
 
-    A file of weights stands for the run that it lies in.
+    A file of weights stands for its run.
     """
     names, why = (devices.from_options(options) if hasattr(options, "devices") else
                   (("cpu:0", "cpu:1"), ""))

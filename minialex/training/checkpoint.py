@@ -86,31 +86,27 @@ def save_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
                 {"progress": progress, "lr": optimizer.lr, "random": random})
 
 
-def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD) -> dict[str, Any]:
+def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
+                    read: Callable[[Any], Any] = dict) -> Any:
     """Bring net and optimizer to the stored state, on whatever devices they are -> `progress`.
 
+    read: turns the stored progress into what the caller wants, and raises ValueError if it cannot.
     Raises CheckpointError, naming the file, if it is not one of this network; then net and
     optimizer stay as they are.
     """
-    return _load(path, net, optimizer, dict)
-
-
-def _load(path: str | os.PathLike[str], net: Module, optimizer: SGD,
-          read: Callable[[Any], T]) -> T:
-    """`load_checkpoint`, where `read` checks what is stored as progress -> what `read` gives."""
     arrays, about = load_arrays(path)
     try:
         missing = {"lr", "progress", "random"} - about.keys()
         if missing:
-            raise InputError(f"no {', '.join(sorted(missing))} in it: weights without their run")
+            raise InputError(f"it has no {', '.join(sorted(missing))}: weights without their run")
         progress, generators = read(about["progress"]), _generators(net)
         if not has_type(about["lr"], float):
-            raise InputError(f"lr is {about['lr']!r}; need a number")
+            raise InputError(f"lr is {about['lr']!r}; it must be a number")
         if generators.keys() != about["random"].keys():
-            raise InputError(f"random states of {', '.join(about['random']) or 'no layer'} in it, "
-                             f"here {', '.join(generators) or 'no layer'} needs one")
+            raise InputError(f"it has random states of {', '.join(about['random']) or 'no layer'}, "
+                             f"this network of {', '.join(generators) or 'no layer'}")
         for name, generator in generators.items():
-            type(generator)().state = about["random"][name]  # raises if it is none
+            type(generator)().state = about["random"][name]  # raises if it is not a state
         # The velocities first: they are fewer where a part of the net is not trained.
         for prefix, owner in (("velocity/", optimizer), ("weight/", net)):
             owner.load_state({name.removeprefix(prefix): array for name, array in arrays.items()
@@ -137,7 +133,7 @@ def save_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
     best: it becomes `best.safetensors`, too. more: as in `save_checkpoint`.
     """
     path = Path(folder) / f"checkpoint-{progress['steps']:09d}.safetensors"
-    if best:  # first, because a run that goes on from the other does not come here again
+    if best:  # first: a run that goes on from the other will not write this one again
         save_checkpoint(path.with_name(BEST), net, optimizer, progress, more)
         _second_name(path.with_name(BEST), path)
     else:
@@ -157,18 +153,18 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
                 read: Callable[[Any], T]) -> tuple[T, list[Kept]]:
     """Go back to the newest checkpoint that can be read, or else to the best.
 
-    read: makes of the stored progress what the caller wants, and raises ValueError if it cannot.
-    -> this, and those that are newer and damaged, whose names end in .damaged now.
-    Raises CheckpointError if all are damaged, or none is there.
+    read: as in `load_checkpoint`. -> its result, and the newer checkpoints that are damaged; their
+    names now end in .damaged.
+    Raises CheckpointError if all are damaged, or there are none.
     """
     damaged: dict[Path, CheckpointError] = {}
     for path in [*checkpoints(folder), *Path(folder).glob(BEST)]:
         try:
-            progress = _load(path, net, optimizer, read)
+            progress = load_checkpoint(path, net, optimizer, read)
         except CheckpointError as error:
             damaged[path] = error
             continue
-        # They are kept: it may be the disk, or its network, that is disturbed for now.
+        # They are kept: the disk, or its network, may be at fault only for now.
         return progress, [
             Kept(other, other.replace(f"{other}.damaged"),
                  f"cannot be used; going back to {path.name}") for other in damaged]
@@ -179,7 +175,7 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
 
 
 def _second_name(path: Path, name: Path) -> None:
-    """Let `name` be the same file as `path`, or, on a disk that knows no links, a copy."""
+    """Give the file `path` a second name; on a disk without links, make a copy."""
     link = name.with_name(name.name + ".part")
     link.unlink(missing_ok=True)
     try:

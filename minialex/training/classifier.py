@@ -16,13 +16,13 @@ from .. import backend, models, nn
 from ..backend import Device
 from ..datasets import DataError, Preparation, read_image
 from ..errors import InputError
-from ..files import check_writable, replacing
+from ..files import check_writable, read_json, replacing
 from .checkpoint import BEST, CheckpointError, checkpoints, load_arrays, save_arrays
 from .evaluate import log_probabilities
 from .folder import CONFIG, MEAN, MODEL
 from .progress import Progress
 from .recipe import OLDER, check
-from .stored import from_stored, has_type, read_json
+from .stored import from_stored, has_type
 
 __all__ = ["Classifier"]
 
@@ -60,8 +60,8 @@ class Classifier:
             devices = [devices]
         devices = devices or [backend.default()]
         if len(devices) > 2:
-            raise InputError(f"Classifier.load: {len(devices)} devices came; name one, or one for "
-                             "each of two columns")
+            raise InputError(f"Classifier.load: {len(devices)} devices are too many; name one, "
+                             "or one for each of two columns")
         path, arrays, about = _stored(Path(folder), weights)
         if "model" not in about:
             raise CheckpointError(f"{path}: does not say what model it is of; train with "
@@ -123,8 +123,8 @@ class Classifier:
         shape = self.preparation.mean.shape
         if isinstance(picture, np.ndarray):
             if picture.shape != shape or picture.dtype != np.uint8:
-                raise DataError(f"an array of {picture.dtype} {picture.shape} came; this network "
-                                f"needs uint8 {shape}; save it as a picture, and give its path")
+                raise DataError(f"the array is {picture.dtype} {picture.shape}; this network needs "
+                                f"uint8 {shape}; save it as a picture, and give its path")
             return picture
         if not Path(picture).is_file():
             raise DataError(f"{picture}: there is no such file; correct the name")
@@ -140,7 +140,7 @@ class Classifier:
 
 
 def _stored(folder: Path, weights: str) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-    """The file with the wanted weights; these, with the mean image; settings and class names."""
+    """The file of these weights; the weights and mean image; settings and class names."""
     if weights not in ("last", "best"):
         raise InputError(f"Classifier.load: weights is {weights!r}; use 'last' or 'best'")
     if not folder.is_dir():
@@ -162,7 +162,7 @@ def _stored(folder: Path, weights: str) -> tuple[Path, dict[str, np.ndarray], di
 
 
 def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Weights and mean image of a checkpoint, and what its folder tells of the run."""
+    """Weights and mean image of a checkpoint, and the settings in its folder."""
     arrays, about = load_arrays(path)
     try:
         progress = from_stored(Progress, about.get("progress"))
@@ -203,9 +203,9 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any
 
 
 class _NoMoreThan(np.random.Generator):
-    """Draws zeros, as first values of weights that are then loaded, and only so many of them.
+    """Draws zeros for weights that are then loaded, but no more of them than the file holds.
 
-    Else a small file that claims to be of a large network would ask for the memory of that.
+    Otherwise a small file that claims to hold a large network could fill the memory.
     """
 
     def __init__(self, left: int = 0) -> None:

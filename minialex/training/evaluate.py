@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..nn import Module
 from ..tensor import no_grad
 
-__all__ = ["Evaluation", "evaluate", "first_guesses", "has_top5", "log_probabilities", "ranks"]
+__all__ = ["Evaluation", "evaluate", "first_guesses", "log_probabilities", "ranks"]
 
 
 class Evaluation(NamedTuple):
@@ -41,15 +41,11 @@ def evaluate(net: Module, batches: Iterable[Batch],
         if confusion is not None:
             np.add.at(confusion, (labels, first_guesses(logs, labels)), 1)
     if not found:
-        raise InputError("evaluate: no batches came; give at least one")
+        raise InputError("evaluate: there are no batches; give at least one")
     rank = np.concatenate(found)
-    top5 = float((rank >= 5).mean()) if has_top5(logs.shape[1]) else None
+    # Of five classes or fewer, the right one is always among the first five.
+    top5 = float((rank >= 5).mean()) if logs.shape[1] > 5 else None
     return Evaluation(float((rank >= 1).mean()), top5, loss / len(rank), len(rank))
-
-
-def has_top5(classes: int) -> bool:
-    """Not with five classes or fewer: the right one is always among the first five."""
-    return classes > 5
 
 
 def log_probabilities(net: Module, images: np.ndarray, views: int = 1) -> np.ndarray:

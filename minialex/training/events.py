@@ -20,15 +20,15 @@ class Kept(Event):
 
     path: Path
     kept: Path | None
-    what: str  # is wrong, or is used in its place
+    what: str  # what is wrong, or what is used instead
 
 
 @dataclass(frozen=True)
 class Resumed(Event):
-    """The run goes on from a checkpoint that was made after so many steps."""
+    """The run goes on from a checkpoint."""
 
-    step: int
-    epoch: int  # that it goes on with, from 1 on
+    step: int  # after which the checkpoint was made
+    epoch: int  # with which it goes on, from 1 on
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StepDone(Event):
     loss: float  # mean over the images of the step, in nats
     images: int
     seconds: float  # since the beginning of the run
-    waited: float  # seconds of these in which training waited for images
+    waited: float  # of these, the seconds in which training waited for images
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Stuck(Event):
 
 @dataclass(frozen=True)
 class RateFell(Event):
-    """The next epoch has a tenth of the rate, this one."""
+    """The next epoch has this rate, a tenth of the last."""
 
     lr: float
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..errors import FileError, InputError, UsageError
-from ..files import LOCK, check_writable, locked, replacing, sweep
+from ..files import LOCK, appending, check_writable, locked, replacing, sweep
 from ..nn import Module
 from ..optim import SGD
 from .checkpoint import checkpoints, drop_old, load_newest, save_newest
@@ -38,7 +38,7 @@ Entry = dict[str, Any]
 
 
 class OtherImagesError(UsageError):
-    """A run is to go on with other training images than it had."""
+    """A run cannot go on with training images that it did not have."""
 
 
 class RunFolder:
@@ -52,10 +52,13 @@ class RunFolder:
 
     @contextmanager
     def held(self, new: bool) -> Iterator[None]:
-        """Keep other processes out of the folder, and see that a run can be written there.
+        """Keep other processes out of the folder, and check that a run can be written there.
 
-        Raises FileError if it cannot, and InputError if a new run finds other files there.
+        Raises FileError if it cannot, and InputError if a new run finds other files there, or a
+        resumed run finds none.
         """
+        if not new and not self.has(CONFIG):
+            raise InputError(f"{self.path}: there is no run in it; name the folder of one")
         with locked(self.path / LOCK, "choose another folder"):
             if new and not is_free(self.path):
                 raise InputError(f"{self.path} is not empty; choose another folder, or resume the "
@@ -90,11 +93,11 @@ class RunFolder:
             if not found.same_images(progress):
                 raise OtherImagesError(f"{self.path}: these are not the training images of that "
                                        "run, or some were added or removed, or it started from a "
-                                       "trained network; give the same")
+                                       "trained network; give it its own")
             return found
 
         steps = self.path / STEPS
-        # A run that was killed before it had a checkpoint is at its beginning.
+        # A run that was killed before its first checkpoint starts from the beginning.
         if checkpoints(self.path) or (steps.exists() and steps.stat().st_size):
             found, damaged = load_newest(self.path, net, optimizer, read)
             vars(progress).update(vars(found))
@@ -106,10 +109,10 @@ class RunFolder:
 
     def save(self, net: Module, optimizer: SGD, progress: Progress, best: bool,
              more: Mapping[str, np.ndarray]) -> Saved:
-        """A checkpoint, after the lines of its steps: it must not know of more than they tell."""
+        """Save a checkpoint. The logs reach the disk first, so it counts no step that they lack."""
         if progress.steps:
             for name in LOG, STEPS:
-                with self._appending(name) as file:
+                with appending(self.path / name) as file:
                     os.fsync(file.fileno())
         path = save_newest(self.path, net, optimizer, asdict(progress), best, more)
         return Saved(path, best)
@@ -129,24 +132,14 @@ class RunFolder:
         """Add a line to a log."""
         entry = {key: getattr(event, key) for key in KEYS[name]}
         entry |= {key: round(entry[key], digits) for key, digits in DIGITS.items() if key in entry}
-        with self._appending(name) as file:
+        with appending(self.path / name) as file:
             file.write(f"{json.dumps(entry)}\n".encode())
-
-    @contextmanager
-    def _appending(self, name: str) -> Iterator[BinaryIO]:
-        path = self.path / name
-        try:
-            with open(path, "ab") as file:
-                yield file
-        except OSError as error:
-            raise FileError(f"{path} cannot be written ({error.strerror or error}); make room on "
-                            "the disk") from None
 
     def _cut_log(self, name: str, count: int, known: Callable[[int], Entry]) -> Iterator[Kept]:
         """Keep the first `count` lines. The steps of later ones will be made again.
 
-        A line that is missing or damaged is written anew: what is `known` of its number, and null
-        for the rest. Then the damaged file is kept beside the new one.
+        A missing or damaged line is written anew, with what is `known` about it and null for the
+        rest. The damaged file is then kept beside the new one.
         """
         path, found, wrong = self.path / name, self._lines(name), ""
         for number in range(1, count + 1):

@@ -1,4 +1,4 @@
-"""How far a run has come: all that a resumed run must know beside weights and random states."""
+"""How far a run has come: what a resumed run needs besides weights and random states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Progress"]
 
 @dataclass
 class Progress:
-    """What a checkpoint says of its run. Its velocities and random states lie beside the weights.
+    """What a checkpoint stores about its run, beside weights, velocities and random states.
 
     classes, labels: names, and a checksum of the labels, of the training images. mean: a checksum
     of the mean image that is taken off them.
@@ -33,7 +33,7 @@ class Progress:
     seconds: float = 0.0
     waited: float = 0.0  # seconds for images
     errors: list[float] = field(default_factory=list)  # top-1, validation, after each epoch
-    stuck: bool = False  # whether this was told
+    stuck: bool = False  # whether the user has been told
     # What the first step copied between devices, and what each process sent to others, by label.
     copied_bytes: int | None = None
     copies: str = ""

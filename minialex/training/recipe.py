@@ -19,20 +19,20 @@ PHOTOGRAPHS = 3_068  # of the set that the numbers for few images were tried on
 
 @dataclass(frozen=True)
 class Recipe:
-    """All numbers of a training run; `explain` says where each comes from, `RULES` what may be."""
+    """All settings of a run. `explain` says where each comes from, `RULES` what is allowed."""
 
     epochs: int
     batch: int
     lr: float  # of weights, at the start
     falls: tuple[int, ...]  # epochs after which the rate is divided by ten
-    patience: int  # if not 0: divided when the error has not improved for so many epochs
+    patience: int  # if not 0: divided when the error has not improved for this many epochs
     momentum: float
     weight_decay: float  # of weights; biases do not decay
     bias_lr: float  # rate of biases at the start, in rates of weights
-    bias_falls: int  # how many of the falls of the rate the biases follow
+    bias_falls: int  # how many of the falls the rate of the biases follows
     last_lr: float  # rate of the last layer, in rates of the others
     frozen: str  # the layer up to which nothing learns, itself included; "": all layers learn
-    mirror: float  # chance that an image is shown as in a mirror
+    mirror: float  # chance that an image is mirrored
     noise: str  # of colours: "run145", "literal" (as printed), "none"
     noise_until: int  # epoch; then it ends, and conv1's weights go on at a tenth of the rate
     conv1_until: int  # epoch after which conv1 is frozen
@@ -48,7 +48,7 @@ class Recipe:
             check(name, value)
 
 
-# What each setting may be, and how that is said.
+# What each setting may be, and the same in words.
 WHOLE = (lambda n: n >= 1, "a whole number of at least 1")
 COUNT = (lambda n: n >= 0, "a whole number of at least 0")
 RATE = (lambda x: x > 0, "a number more than 0")
@@ -85,7 +85,7 @@ def check(name: str, value: Any) -> None:
         raise InputError(f"{name!r} is unknown")
     fits, words = RULES[name]
     if not (has_type(value, get_type_hints(Recipe)[name]) and fits(value)):
-        raise InputError(f"{name} is {value!r}; need {words}")
+        raise InputError(f"{name} is {value!r}; it must be {words}")
 
 
 # Value and source of every setting; after the first table only those that differ.
@@ -134,7 +134,7 @@ _RUN145 = _PAPER | {
 
 # The full network on 3,068 photographs.
 _FEW: Settings = {
-    "epochs": (36, "Not 2012: with few images, what counts is steps, {steps:,} at batch {batch}; "
+    "epochs": (36, "Not 2012: with few images, steps count: {steps:,} at batch {batch}; "
                    "{epochs} epochs for 3,068 images or more, up to ten times as many for fewer"),
     "batch": (64, "Not 2012: half of 128, for twice as many steps in an epoch"),
     "lr": (0.005, "Not 2012: half of 0.01 for half the batch"),
@@ -144,8 +144,8 @@ _FEW: Settings = {
 }
 _FEW_RUN145: Settings = {
     "epochs": (24, _FEW["epochs"][1]),
-    "falls": ((18, 22), "Not 2012: late, for few steps need a high rate; at fixed epochs, for on "
-                        "few images the validation error jitters"),
+    "falls": ((18, 22), "Not 2012: late, since few steps need a high rate; at fixed epochs, since "
+                        "on few images the validation error jitters"),
     "patience": _RUN145["patience"],
     "bias_falls": (1, "run 145 for ILSVRC-2010: cut once"),
     "noise_until": (18, "run 145, at the same share of the epochs; then a tenth of the rate for "
@@ -156,7 +156,7 @@ _FEW_RUN145: Settings = {
 # Images of 28x28 pixels. Width, first weights and size of images are those of the model.
 _SMALL: Settings = {
     "epochs": (10, "Not 2012: enough for 28x28 pixels"),
-    "lr": (0.05, "Not 2012: a small network bears, and with few steps needs, five times the rate"),
+    "lr": (0.05, "Not 2012: a small network with few steps needs, and bears, five times the rate"),
     "bias_falls": (3, "Not 2012: with the rate of the weights"),
     "noise": ("none", "Not 2012: small images are often grey; and those of CIFAR-10 were only cut "
                       "and mirrored by AlexNet's author (cuda-convnet)"),
@@ -216,7 +216,7 @@ def suggest(model: str, images: int, name: str = "run145",
 
 
 def _at_same_share(recipe: Recipe, epochs: int) -> dict[str, Any]:
-    """What happens in the course of a run, if it has so many epochs."""
+    """What happens during a run, moved to the same share of this many epochs."""
     share = epochs / recipe.epochs
     falls = {max(1, round(share * epoch)) for epoch in recipe.falls}
     until = {name: getattr(recipe, name) for name in ("noise_until", "conv1_until")}
@@ -227,7 +227,7 @@ def _at_same_share(recipe: Recipe, epochs: int) -> dict[str, Any]:
 
 def change(recipe: Recipe, sources: dict[str, str],
            **given: Any) -> tuple[Recipe, dict[str, str]]:
-    """The settings with those that are `given`, and with what follows from them for others."""
+    """The settings changed by what is `given`, and by what follows from it."""
     follow: Settings = {}
     if "epochs" in given:
         for name, value in _at_same_share(recipe, given["epochs"]).items():
@@ -248,8 +248,8 @@ def change(recipe: Recipe, sources: dict[str, str],
 
 
 def lengthen(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe of a run that has begun, with another number of epochs: what has its epoch keeps
-    it, and what would never have happened never does."""
+    """The recipe of a run that has begun, with another number of epochs. What happens at an epoch
+    keeps it, and what would never have happened still never does."""
     later: dict[str, Any] = {name: epochs for name in ("noise_until", "conv1_until")
              if recipe.epochs <= getattr(recipe, name) < epochs}
     return replace(recipe, epochs=epochs, **later)

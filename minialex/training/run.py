@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from .. import backend
+from .. import backend, checks
 from ..datasets import Batch, ColourNoise, Data, ImageSet, Preparation, batches
 from ..errors import InputError, UsageError
 from ..nn import Module
 from ..optim import SGD
 from .classifier import Classifier
+from .evaluate import log_probabilities
 from .events import EpochDone, Event, RateFell, Resumed, RunDone, StepDone, Stuck
 from .folder import CONFIG, LOG, MEAN, MODEL, STEPS, SUMMARY, RunFolder
 from .plateau import plateau
@@ -40,12 +41,12 @@ class Run:
             print(event)
 
     seed: of order, crops, mirror images and colours. folder: where everything is written, or None.
-    steps: end after so many in all. resume: go on with the run in `folder`, bit for bit.
+    steps: end after this many in all. resume: go on with the run in `folder`, bit for bit.
     start: a trained network, whose weights and mean image it starts with; also if it is resumed.
-    about: what config.json is to tell besides; Classifier.load needs the name of the model.
-    worker: called with net and optimizer, gives who does the work; see minialex.parallel.
+    about: more for config.json; Classifier.load needs the name of the model in it.
+    worker: called with net and optimizer, returns the Worker; see minialex.parallel.
 
-    The loop may be left at any event: `save` then saves, and a new loop over the same run goes on.
+    The loop may be left at any event. `save` then saves, and a new loop over the run goes on.
     """
 
     def __init__(self, net: Module, data: Data, recipe: Recipe, seed: int = 0,
@@ -54,12 +55,15 @@ class Run:
                  about: Mapping[str, Any] | None = None,
                  worker: Callable[[Module, SGD], Worker] = Worker) -> None:
         if len(data.train.classes) < 2:
-            raise InputError(f"{data.train.name} has one class only, {data.train.classes[0]}; to "
-                             "tell classes apart, there must be two or more")
+            raise InputError(f"{data.train.name} has only one class, {data.train.classes[0]}; a "
+                             "network needs two or more to tell apart")
         if resume and folder is None:
-            raise InputError("Run: resume=True came without a folder; name the one to go on in")
-        self.net, self.data, self.recipe, self.seed, self.steps = net, data, recipe, seed, steps
-        self.config = {**(about or {}), "seed": seed, "steps": steps, "recipe": asdict(recipe)}
+            raise InputError("Run: resume=True needs a folder; name that of the run to go on with")
+        self.net, self.data, self.recipe = net, data, recipe
+        self.seed = checks.whole("Run", "seed", seed, least=0)
+        self.steps = None if steps is None else checks.whole("Run", "steps", steps)
+        self.config = {**(about or {}), "seed": self.seed, "steps": self.steps,
+                       "recipe": asdict(recipe)}
         self.parameters = sum(p.size for p in net.parameters())
         self.devices = list(dict.fromkeys(p.device for p in net.parameters()))
         self.statistics = data.train.measure()
@@ -149,19 +153,29 @@ class Run:
 
     def _begin(self) -> Iterator[Event]:
         """A new folder, or back to the newest checkpoint, as if nothing had happened after it."""
-        if self._resume:
-            with self._worker.whole_network():
+        with self._worker.whole_network():
+            self._check_network()
+            if self._resume:
                 damaged = list(self.folder.go_back(self.net, self._optimizer, self.progress)
                                if self.folder else ())
                 self.progress = self._worker.start_from(self.progress)
+        if self._resume:
             yield from [*damaged, Resumed(self.progress.steps, self.progress.epoch)]
         if self.folder:
-            if not self._at_end():  # what an earlier end has left; the summary was written last
+            if not self._at_end():  # left by an earlier end; the summary was written last
                 self.folder.remove(SUMMARY, MODEL)
             self.folder.write_json(CONFIG, self.config)
         self._begun = True
         if not self.progress.steps:
             yield from self._save()  # shows that it can be done, before time is spent
+
+    def _check_network(self) -> None:
+        """See that it takes these images and has a score for each class, before files are made."""
+        image = next(batches(self.data.val, self._preparation(), 1)).images
+        scores, classes = log_probabilities(self.net, image).shape[1], len(self.data.train.classes)
+        if scores != classes:
+            raise InputError(f"Run: the network gives {scores} scores, but {self.data.train.name} "
+                             f"has {classes} classes; build it with classes={classes}")
 
     def _at_end(self) -> bool:
         """Whether all steps are made, and all epochs evaluated."""
@@ -172,7 +186,7 @@ class Run:
         return self.steps is not None and self.progress.steps >= self.steps
 
     def _falls(self, epoch: int) -> int:
-        """How often the rate has fallen before an epoch, those before it being done."""
+        """How many times the rate has fallen before an epoch. All earlier ones must be done."""
         if self.recipe.patience:
             return plateau_falls(self.progress.errors[: epoch - 1], self.recipe.patience)
         return step_falls(epoch, self.recipe.falls)
@@ -216,7 +230,7 @@ class Run:
         yield from self._evaluate(began)
 
     def _evaluate(self, began: float) -> Iterator[Event]:
-        """What the epoch, or as much of it as was wanted, has brought."""
+        """Evaluate after an epoch, or after the part of it that was asked for."""
         progress, epoch, loss = self.progress, self.progress.epoch, self.progress.train_loss
         with self._worker.whole_network():
             result = self._worker.evaluate(self.data.val, self._batches_of)
@@ -243,7 +257,7 @@ class Run:
             yield RateFell(self.recipe.lr / 10 ** self._falls(epoch + 1))
 
     def _steps(self, feed: Iterator[Batch]) -> Iterator[Step]:
-        """The steps of these batches; what is copied and sent in the first of the run is noted."""
+        """The steps of these batches. What the first of the run copies and sends is recorded."""
         steps, progress = self._worker.steps(self._timed(feed)), self.progress
         if progress.copied_bytes is None:
             before = self._worker.sent.copy()
@@ -256,7 +270,7 @@ class Run:
         yield from steps
 
     def _timed(self, feed: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches; the time for which training waits for them is counted."""
+        """The same batches, with the time counted that training waits for them."""
         while True:
             began = time.perf_counter()
             batch = next(feed, None)
@@ -266,7 +280,7 @@ class Run:
             yield batch
 
     def _save(self, best: bool = False) -> list[Event]:
-        """A checkpoint, after the lines of its steps: it must not know of more than they tell."""
+        """Save a checkpoint, unless nothing is written."""
         saved: list[Event] = []
         self._note_memory()
         with self._worker.whole_network():
@@ -277,13 +291,13 @@ class Run:
         return saved
 
     def _note_memory(self) -> None:
-        """The most that each device has held, in this process or in an earlier one of the run."""
+        """Keep the most memory that each device has held, in any process of the run."""
         peak = self.progress.peak_memory
         for device in self.devices:
             peak[device.name] = max(device.memory().peak, peak.get(device.name, 0))
 
     def _end(self) -> Iterator[Event]:
-        """What the test images say. While the caller has this event, the network is whole."""
+        """Evaluate on the test images. The network is whole while the caller has the event."""
         progress = self.progress
         with self._worker.whole_network():
             result = self._worker.evaluate(self.data.test, self._batches_of)

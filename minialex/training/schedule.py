@@ -11,15 +11,15 @@ __all__ = ["plateau_falls", "set_rates", "step_falls"]
 
 
 def step_falls(epoch: int, ends: Iterable[int]) -> int:
-    """How often the rate has fallen before `epoch` (from 1 on), if it does after each of `ends`."""
+    """How many times the rate has fallen before `epoch` (1 is the first): it does after `ends`."""
     return sum(epoch > end for end in ends)
 
 
 def plateau_falls(errors: Sequence[float], patience: int, most: int = 3) -> int:
-    """How often the rate has fallen after epochs with these validation errors.
+    """How many times the rate has fallen after epochs with these validation errors.
 
-    It falls when the error has not improved for `patience` epochs, then waits as long before it may
-    fall again.  Paper: section 5 (by ten, when the error stopped improving, three times).
+    It falls when the error has not improved for `patience` epochs. Then it waits at least as long
+    again.  Paper: section 5 (by ten, when the error stopped improving, three times).
     """
     falls, waited, best = 0, 0, float("inf")
     for error in errors:
@@ -31,11 +31,11 @@ def plateau_falls(errors: Sequence[float], patience: int, most: int = 3) -> int:
 
 
 def set_rates(optimizer: SGD, recipe: Recipe, epoch: int, falls: int) -> None:
-    """Rates for one epoch (from 1 on), after so many divisions by ten."""
+    """Rates for one epoch (1 is the first), after `falls` divisions by ten."""
     optimizer.lr = recipe.lr / 10**falls
     last = next(reversed(optimizer.rules)).rpartition(".")[0]
     for name, rule in optimizer.rules.items():
-        if name.endswith("bias"):  # in rates of weights, which may have fallen more often
+        if name.endswith("bias"):  # relative to weights, whose rate may have fallen more often
             rule["lr"] = recipe.bias_lr * 10 ** (falls - min(falls, recipe.bias_falls))
         else:
             rule["lr"] = 1.0

@@ -1,21 +1,19 @@
-"""What is read back from a file is checked once: each field of a dataclass against its type."""
+"""Dataclasses read back from files: each field is checked against its type, once, here."""
 
 from __future__ import annotations
 
-import json
 import math
 import types
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..errors import InputError
 
-__all__ = ["from_stored", "has_type", "read_json"]
+__all__ = ["from_stored", "has_type"]
 
 T = TypeVar("T")
-WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 def has_type(value: Any, wanted: Any) -> bool:
@@ -38,7 +36,7 @@ def from_stored(cls: type[T], stored: Any) -> T:
     Raises InputError, naming the field, if one is missing, unknown or of another type.
     """
     if not isinstance(stored, Mapping):
-        raise InputError(f"{type(stored).__name__} in place of named values")
+        raise InputError(f"it is a {type(stored).__name__}, not named values")
     unknown = sorted(set(stored) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
     if unknown:
         raise InputError(f"{unknown[0]!r} is unknown")
@@ -49,25 +47,13 @@ def from_stored(cls: type[T], stored: Any) -> T:
             raise InputError(f"no {name!r} in it")
         value = stored[name]
         if not has_type(value, wanted):
-            raise InputError(f"{name} is {_short(value)}; need {WORDS.get(wanted, wanted)}")
+            raise InputError(f"{name} is {_short(value)}; it must be {WORDS.get(wanted, wanted)}")
         values[name] = tuple(value) if get_origin(wanted) is tuple else value
     return cls(**values)
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises InputError if it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(error.strerror or str(error)) from None
-    except RecursionError:
-        raise InputError("nested too deeply") from None
-    except ValueError as error:  # no UTF-8, or no JSON
-        raise InputError(str(error)) from None
-
-
 def _short(value: Any) -> str:
-    """For a message: however long it is."""
+    """A value for a message, cut if it is long."""
     try:
         text = repr(value)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Who does the work of a run."""
+"""What does the work of a run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """Does all the work of a run in this process. Others, of which each does a part, replace it.
+    """Does all the work of a run in this process. Subclasses share it out among processes.
 
     writes: whether this process writes the files of the run. sent: bytes that it has sent to other
-    processes so far, by label. rows_of(n): which images of a batch of n it wants.
+    processes so far, by label. rows_of(n): which images of a batch of n it needs.
     """
 
     writes = True
@@ -31,14 +31,14 @@ class Worker:
         self.sent: Counter[str] = Counter()
 
     def start_from(self, progress: Progress) -> Progress:
-        """Let all processes have the weights, velocities and random states of the one that writes.
+        """Give all processes the weights, velocities and random states of the one that writes.
 
-        Called in `whole_network` -> the progress of that one.
+        Called in `whole_network` -> the progress of that process.
         """
         return progress
 
     def steps(self, batches: Iterable[Batch]) -> Iterator[Step]:
-        """As `train_steps`, of batches with the images of `rows_of`, and the labels of all."""
+        """Like `train_steps`. Batches have the images of `rows_of`, and the labels of all."""
         return train_steps(self.net, self.optimizer, batches)
 
     def evaluate(self, images: ImageSet,
@@ -52,5 +52,5 @@ class Worker:
         yield
 
     def any(self, *flags: bool) -> list[bool]:
-        """Of each flag, whether some process has set it: so that all do the same."""
+        """For each flag, whether any process has set it, so that all do the same."""
         return list(flags)

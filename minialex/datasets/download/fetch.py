@@ -1,8 +1,7 @@
 """Bring a public data set to this machine: fetched, checked, unpacked, and whole or not there.
 
-A download is compared with the size and the checksum that are published for it, and only then gets
-its name. So whatever has the right name is right, at any moment, also if the network, the power or
-the user's patience fails.
+A download gets its name only after its size and checksum match the published ones. So a file with
+the right name is right, even if the network, the power or the user's patience fails.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, patience: Pa
             progress: Progress = lambda name, done, total: None) -> Path:
     """The folder of a set, which is fetched if it is not there.
 
-    say: is told what takes time; progress: is called with the name of a file, and how many bytes
-    of it have come, of how many (None if that is not known).
+    say: called with a line about what takes time. progress: called with the name of a file, the
+    bytes received so far, and its size (None if unknown).
     An unpacked set that is there is not checked again; loose files (MNIST) are, in a moment.
-    Raises DataError if the set cannot be had: what went wrong, and what to do by hand.
+    Raises DataError if that fails, with what went wrong and what to do by hand.
     """
     known = look_up(name)
     found = find_set(name, given)
@@ -63,8 +62,8 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, patience: Pa
         return found
     if by_hand:
         files = ", ".join(download.name for download in known.downloads)
-        raise DataError(f"{name}: its owners give it to those who agree to their terms; sign up at "
-                        f"{known.home}, and put {files} into {folder}; then prepare that folder")
+        raise DataError(f"{name}: its owners give it only to those who accept their terms; sign up "
+                        f"at {known.home}, and put {files} into {folder}; then prepare that folder")
     lock = folder.with_name(f".{folder.name}.lock")
     with nullcontext() if found else locked(lock, _ROOM):
         if not known.root:
@@ -77,10 +76,10 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, patience: Pa
 
 def _get_archive(known: PublicSet, folder: Path, patience: Patience,
                  say: Callable[[str], None], progress: Progress) -> None:
-    """Fetch and unpack. What was fetched is thrown away; what somebody put there stays."""
+    """Fetch and unpack. A fetched archive is removed; one that the user put there stays."""
     if folder.exists():
         raise DataError(f"{folder}: is there, but without {', '.join(_missing(known, folder))}; "
-                        f"need all of the set or nothing; move the folder away ("
+                        f"the folder must hold the whole set or not exist; move it away ("
                         f"{known.downloads[0].name} belongs beside it), {_AGAIN}")
     (download,) = known.downloads
     archive = folder.parent / download.name
@@ -92,7 +91,7 @@ def _get_archive(known: PublicSet, folder: Path, patience: Patience,
     except DataError as error:
         if put_there:
             raise DataError(f"{error}; remove {archive}, {_AGAIN}") from error
-        # Without a checksum it may be anything, say the page of a hotel that wants a password.
+        # Without a checksum it may be anything, such as the login page of a hotel.
         if download.checksum is None:
             archive.unlink()
         raise
@@ -103,17 +102,17 @@ def _get_archive(known: PublicSet, folder: Path, patience: Patience,
 
 
 def _arrange(known: PublicSet, unpacked: Path) -> None:
-    """Give the folders of a fresh set our names, and see that all is there and right."""
+    """Rename the folders of a fresh set, and check that it is complete and right."""
     for theirs, ours in known.rename:
         if not (unpacked / ours).exists() and (unpacked / theirs).is_dir():
             (unpacked / theirs).rename(unpacked / ours)
     missing = _missing(known, unpacked)
     if missing:
-        raise DataError(f"{known.downloads[0].name}: holds no {', no '.join(missing)}; need the "
-                        f"archive from {known.home}; get it again")
+        raise DataError(f"{known.downloads[0].name}: holds no {', no '.join(missing)}; get the "
+                        f"archive from {known.home} again")
     if known.content is not None and content_digest(unpacked) != known.content:
-        raise DataError(f"{known.downloads[0].name}: its pictures are not those of {known.home}; "
-                        f"need {sum(known.images.values()):,} of them, unchanged; get it again")
+        raise DataError(f"{known.downloads[0].name}: its pictures are not the "
+                        f"{sum(known.images.values()):,} of {known.home}; get it again")
 
 
 def content_digest(folder: str | os.PathLike[str]) -> str:
@@ -133,9 +132,9 @@ def fetch(download: Download, folder: str | os.PathLike[str], patience: Patience
           others: Sequence[Download] = ()) -> Path:
     """The path of one file, in `folder`; fetched from the first of its addresses that has it.
 
-    others: what else the set needs, so that one error names all there is to do by hand.
-    A file that is there is checked and used, never overwritten. Only one process may do it at a
-    time, which `get_set` sees to.
+    others: the other files of the set, so that one error names all that must be fetched by hand.
+    A file that is there is checked and used, never overwritten. Only one process may call this at
+    a time; `get_set` holds a lock.
     Raises DataError if the file is the wrong one or no address gives it, FileError if it cannot be
     written.
     """
@@ -162,8 +161,8 @@ def fetch(download: Download, folder: str | os.PathLike[str], patience: Patience
 
 
 def _missing(known: PublicSet, folder: Path) -> list[str]:
-    """What a set lacks. That of ImageNet is complete with its tar files, too."""
-    exists = os.path.exists  # unlike that of Path, it takes what may not be read for missing
+    """What a set lacks. ImageNet is also complete as tar files."""
+    exists = os.path.exists  # unlike Path.exists, it counts unreadable files as missing
     if (known.downloads and not known.root
             and all(exists(folder / download.name) for download in known.downloads)):
         return []

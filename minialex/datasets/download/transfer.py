@@ -1,8 +1,8 @@
 """One file from one address, by pooch: watched while it comes, checked, and whole or not there.
 
-pooch waits as long as a server sends anything, and writes as much as it sends. So it works in a
-thread of its own, and whoever waits for the file looks at how it grows: a server that is too slow
-or sends too much is given up. pooch's own `retrieve` would overwrite a file that somebody has put
+pooch waits as long as a server sends anything, and writes all that it sends. So it works in a
+thread of its own, while this module watches the file grow: a server that is too slow or sends too
+much is given up. pooch's own `retrieve` would overwrite a file that somebody has put
 there, and speaks on the terminal; so its parts are used, the downloader and the checksum.
 """
 
@@ -30,8 +30,8 @@ Progress = Callable[[str, int, int | None], object]
 class Patience(NamedTuple):
     """When a server is given up.
 
-    seconds: a span of time in each of which something must come, `rate` bytes a second at least;
-    total: seconds for the whole file.
+    In every span of `seconds`, at least `rate` bytes a second must come. total: seconds for the
+    whole file.
     """
 
     seconds: float = 30.0
@@ -43,7 +43,7 @@ PATIENCE = Patience()
 
 
 class Failed(Exception):
-    """What went wrong at an address, in the words of somebody who waits for a file."""
+    """What went wrong at an address, in words for the user."""
 
 
 def receive(address: str, path: Path, download: Download, patience: Patience,
@@ -65,17 +65,17 @@ def receive(address: str, path: Path, download: Download, patience: Patience,
 
 
 def fault(path: Path, download: Download) -> str | None:
-    """How a file differs from what is published of it."""
+    """How a file differs from what is published about it."""
     size = path.stat().st_size
     if download.size is not None and size != download.size:
-        return f"{size:,} bytes came, need {download.size:,}"
+        return f"it has {size:,} bytes, not {download.size:,}"
     if download.checksum is not None:
         from pooch import file_hash
 
-        method, _, need = download.checksum.partition(":")
-        came = file_hash(str(path), method)
-        if came != need:
-            return f"wrong checksum, {method} {came} came, need {need}"
+        method, _, published = download.checksum.partition(":")
+        found = file_hash(str(path), method)
+        if found != published:
+            return f"its {method} checksum is {found}, not {published}"
     return None
 
 
@@ -84,7 +84,7 @@ def _watch(address: str, file: BinaryIO, name: str, size: int | None, patience: 
     """Let a thread write to the file until all has come, or the server is given up."""
     most = MOST_BYTES if size is None else size
     errors: list[Exception] = []
-    # A thread whose server is given up ends with the next byte: its file is closed by then.
+    # When a server is given up, its thread ends at the next byte, since the file is closed.
     thread = Thread(target=_transfer, args=(address, file, patience.seconds, errors), daemon=True)
     thread.start()
     began = looked = time.monotonic()
@@ -94,20 +94,20 @@ def _watch(address: str, file: BinaryIO, name: str, size: int | None, patience: 
         now, done = time.monotonic(), os.fstat(file.fileno()).st_size
         progress(name, done, size)
         if done > most:
-            raise Failed(f"more than {most:,} bytes came")
+            raise Failed(f"it sends more than {most:,} bytes")
         if now - began > patience.total:
-            raise Failed(f"not all had come after {patience.total:g} s")
+            raise Failed(f"it is not complete after {patience.total:g} s")
         if now - looked > patience.seconds:
             if done - before < patience.rate * patience.seconds:
-                raise Failed(f"only {done - before:,} bytes came in {patience.seconds:g} s")
+                raise Failed(f"only {done - before:,} bytes in {patience.seconds:g} s")
             looked, before = now, done
     for error in errors:
         raise _explained(error, patience.seconds)
 
 
 def _transfer(address: str, file: BinaryIO, seconds: float, errors: list[Exception]) -> None:
-    """Write what the server sends; what goes wrong is for the thread that waits."""
-    import requests  # pooch is made of it
+    """Write what the server sends; errors go to the thread that waits."""
+    import requests  # which pooch uses, too
     from pooch import HTTPDownloader
 
     answers: list[requests.Response] = []  # to be closed: pooch leaves them open if anything fails
@@ -136,7 +136,7 @@ def _explained(error: Exception, seconds: float) -> Exception:
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return Failed(f"no answer for {seconds:g} s")
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return Failed("the connection closed before all had come")
+        return Failed("the connection closed before the end")
     if isinstance(error, requests.exceptions.SSLError):
         return Failed("the server's certificate was not accepted")
     if isinstance(error, requests.ConnectionError):

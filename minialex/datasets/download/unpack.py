@@ -1,7 +1,7 @@
 """Unpack a zip or tar archive that a stranger made: no member may do more than bring a file.
 
-An archive is a list of names and contents, and a careless program does what the names say. Each
-member must be a plain file or folder whose name stays inside the target. Refused are
+A careless program writes each member wherever its name points. Here each must be a plain file or
+folder whose name stays inside the target. Refused are
 
     absolute and climbing names   /etc/passwd, ../../.bashrc, C:\\boot.ini
     links                         train -> /home/you, then a file train/x lands in /home/you
@@ -9,7 +9,7 @@ member must be a plain file or folder whose name stays inside the target. Refuse
     names that come twice         the second would replace the first
     bombs                         42 kB that unpack to petabytes, or to a billion empty files
 
-Owners, permissions and times are not taken over: the files are yours, like any you make. pooch
+Owners, permissions and times are ignored: the files belong to the user. pooch
 and the extractall of zipfile and tarfile set no limits, let a second file replace the first, and
 leave a folder half full.
 """
@@ -40,7 +40,7 @@ MOST_PARTS = 50  # folders in folders; 255 bytes are the most that a file system
 MOST_RATIO = 100  # unpacked to packed bytes: photographs hardly shrink, text to a tenth
 
 _CHUNK = 2**20
-# What zipfile, tarfile and gzip raise when they meet damage. Only then is it the archive's fault.
+# What zipfile, tarfile and gzip raise for damage. Other errors are not the archive's fault.
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError,
            struct.error, RuntimeError, ValueError, LookupError, MemoryError, OverflowError)
 
@@ -59,16 +59,16 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str], root
     root: the folder in the archive that becomes `target`; everything must lie in it.
     finish: called with the unpacked folder before it gets its name; it may rearrange, and raise.
 
-    `target` appears whole or not at all: all is written beside it, into .NAME.part; so only one
-    process may do it at a time, which `get_set` sees to.
+    `target` appears whole or not at all: all is written beside it, into .NAME.part. So only one
+    process may call this at a time; `get_set` holds a lock.
     Raises DataError, naming the archive, if it is damaged or a member is refused; FileError if
     `target` exists or cannot be written.
     """
     archive, target = Path(archive), Path(target)
     if not archive.is_file():
-        raise DataError(f"{archive}: no such file; need a zip or tar archive; check the path")
+        raise DataError(f"{archive}: no such file; check the path")
     if target.exists():
-        raise FileError(f"{target}: exists already; need a new folder; move it away")
+        raise FileError(f"{target}: exists already; move it away")
     unfinished = target.with_name(f".{target.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     try:
@@ -84,8 +84,8 @@ def unpack(archive: str | os.PathLike[str], target: str | os.PathLike[str], root
     except DataError:
         raise
     except _DAMAGE as error:
-        raise DataError(f"{archive}: damaged ({str(error) or type(error).__name__}); need the "
-                        "whole archive; get it again") from None
+        raise DataError(f"{archive}: damaged ({str(error) or type(error).__name__}); get "
+                        "the whole archive again") from None
     except OSError as error:
         raise FileError(f"{target}: cannot be written ({error.strerror or error}); make room, or "
                         "choose another folder") from error

@@ -36,8 +36,8 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
     epoch and number of the batch alone. None: the images in order, with the central view of each,
     or its ten views (for evaluation).  Paper: section 4.1.
     threads: how many prepare the next batch while the caller works on this one; any number gives
-    the same bits. rows_of(n): which of the n images of a batch are wanted, if others work on the
-    rest of it (`slice`: all); the labels are those of all n.
+    the same bits. rows_of(n): which of the n images of a batch to prepare, if other processes
+    do the rest (`slice`: all). The labels are always those of all n.
 
     Raises ValueError if an argument does not fit; an error in reading is raised at its batch.
     """
@@ -83,18 +83,18 @@ def _check(data: ImageSet, batch: int, seed: int | None, epoch: int, first: int,
     for name, number, least in (("batch", batch, 1), ("threads", threads, 1),
                                 ("seed", 0 if seed is None else seed, 0), ("epoch", epoch, 0)):
         if number < least:
-            raise InputError(f"batches: {name}={number} came; need {least} or more")
+            raise InputError(f"batches: {name} is {number}; it must be at least {least}")
     count = -(-len(data) // batch)
     if not 0 <= first <= count:
-        raise InputError(f"batches: first={first} came, but {len(data)} images in batches of "
+        raise InputError(f"batches: first is {first}, but {len(data)} images in batches of "
                          f"{batch} make {count}; give 0 to {count}")
     if ten_views and seed is not None:
-        raise InputError(f"batches: ten_views came with seed={seed}, but a seed asks for one "
-                         "random view of each image; leave one of them out")
+        raise InputError(f"batches: ten_views and seed={seed} exclude each other: a seed asks for "
+                         "one random view of each image; leave one of them out")
 
 
 def _empty(shape: tuple[int, ...], free: list[memoryview]) -> NDArray[np.float32]:
-    """An array; it goes back to `free` when nobody uses it any more, and serves a later batch.
+    """An array; when no longer used, its memory goes back to `free` for a later batch.
 
     Fresh memory must be cleared by the operating system: 0.1 to 1.4 ms an image were measured,
     on a quiet and on a busy machine, where all other work takes 1.2.

@@ -104,8 +104,8 @@ class Preparation(NamedTuple):
         """Images (n, H, W, C) -> views (v, size, size, C), in `out` if it is given."""
         size, channels = self.size, images.shape[3]
         if channels != self.mean.shape[2]:
-            raise InputError(f"Preparation: images with {channels} channels came, but the mean "
-                             f"image has {self.mean.shape[2]}; measure the mean of such images")
+            raise InputError(f"Preparation: the images have {channels} channels, the mean "
+                             f"image {self.mean.shape[2]}; measure the mean of such images")
         if out is None:
             out = np.empty((len(views.corner), size, size, channels), np.float32)
         top, left = self._room(self.mean.shape) // 2

@@ -32,18 +32,17 @@ def read_cifar10(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     try:
         data = np.fromfile(path, np.uint8)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; need the six .bin files of CIFAR-10; get the set "
-                        "again") from None
+        raise DataError(f"{path}: no such file; the set has six .bin files; get it again") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); need a readable "
-                        "file; check its permissions") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its "
+                        "permissions") from error
     if len(data) == 0 or len(data) % _RECORD:
-        raise DataError(f"{path}: {len(data)} bytes came; need a multiple of {_RECORD}, one label "
-                        "and 32 x 32 x 3 pixels for each image; get the file again")
+        raise DataError(f"{path}: has {len(data)} bytes, which is not a multiple of {_RECORD} (one "
+                        "label and 32 x 32 x 3 pixels for each image); get the file again")
     records = data.reshape(-1, _RECORD)
     labels = records[:, 0].astype(np.int64)
     if labels.max() >= _LABELS:
-        raise DataError(f"{path}: label {labels.max()} came; need 0 to {_LABELS - 1}; get the file "
-                        "again")
+        raise DataError(f"{path}: has the label {labels.max()}, not 0 to {_LABELS - 1}; get the "
+                        "file again")
     planes = records[:, 1:].reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels  # (N, 32, 32, 3)

@@ -45,33 +45,31 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     the header: uint8, int8, int16, int32, float32 or float64.
 
     Raises DataError if the file is missing, unreadable or anything but exactly one idx array of at
-    most 1 GiB. The header is judged before memory is taken for what it claims.
+    most 1 GiB. The header is checked before any memory is taken for the array.
     """
     path = Path(path)
     if path.is_dir():
-        raise DataError(f"{path}: is a folder; need an idx file; name a file inside it")
+        raise DataError(f"{path}: is a folder, not an idx file; name a file inside it")
     try:
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             return _read(path, gzip.GzipFile(fileobj=file) if packed else file)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; need an idx file; check the path") from None
+        raise DataError(f"{path}: no such file; check the path") from None
     except EOFError:
-        raise DataError(f"{path}: the gzip stream ends too early; need the whole file; "
-                        f"{_GET_AGAIN}") from None
+        raise DataError(f"{path}: the gzip stream ends too early; {_GET_AGAIN}") from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path}: damaged gzip stream ({error}); need an intact file; "
-                        f"{_GET_AGAIN}") from None
+        raise DataError(f"{path}: damaged gzip stream ({error}); {_GET_AGAIN}") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); need a readable file; "
-                        "check its permissions") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check its "
+                        "permissions") from error
 
 
 def _read(path: Path, file: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
     start = file.read(4)
     if len(start) < 4:
-        raise DataError(f"{path}: {len(start)} bytes came; an idx header needs 4 or more; "
+        raise DataError(f"{path}: has {len(start)} bytes; an idx header has 4 or more; "
                         f"{_GET_AGAIN}")
     if start[:2] != b"\0\0":
         raise DataError(f"{path}: the file starts with bytes {start.hex(' ')}; an idx file starts "
@@ -79,9 +77,9 @@ def _read(path: Path, file: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
     code, rank = start[2], start[3]
     if code not in _DTYPES:
         known = ", ".join(f"0x{known:02x} ({dtype})" for dtype, known in _CODES.items())
-        raise DataError(f"{path}: type code 0x{code:02x} came; need one of {known}; {_GET_AGAIN}")
+        raise DataError(f"{path}: type code 0x{code:02x} is not one of {known}; {_GET_AGAIN}")
     if not 1 <= rank <= _MAX_RANK:
-        raise DataError(f"{path}: {rank} dimensions came; need 1 to {_MAX_RANK}; {_GET_AGAIN}")
+        raise DataError(f"{path}: has {rank} dimensions, not 1 to {_MAX_RANK}; {_GET_AGAIN}")
     sizes = file.read(4 * rank)
     if len(sizes) < 4 * rank:
         raise DataError(f"{path}: the header ends after {4 + len(sizes)} bytes; {rank} dimensions "
@@ -90,17 +88,17 @@ def _read(path: Path, file: IO[bytes] | gzip.GzipFile) -> NDArray[Any]:
     stored = np.dtype(_DTYPES[code])
     # An empty array has no bytes, but NumPy counts as if each dimension of 0 were 1.
     if math.prod(max(size, 1) for size in shape) * stored.itemsize > _MOST_BYTES:
-        raise DataError(f"{path}: shape {shape} of {stored.name} came; need at most "
+        raise DataError(f"{path}: shape {shape} of {stored.name} takes more than "
                         f"{_MOST_BYTES:,} bytes; {_GET_AGAIN}")
     need = math.prod(shape) * stored.itemsize
     data = bytearray()
     while len(data) <= need and (more := file.read(min(_CHUNK, need + 1 - len(data)))):
         data += more
     if len(data) < need:
-        raise DataError(f"{path}: {len(data)} bytes of data came; shape {shape} of {stored.name} "
+        raise DataError(f"{path}: has {len(data)} bytes of data; shape {shape} of {stored.name} "
                         f"needs {need}; the file was cut off; {_GET_AGAIN}")
     if len(data) > need:
-        raise DataError(f"{path}: trailing bytes came after the {need} bytes that shape {shape} "
+        raise DataError(f"{path}: has more than the {need} bytes that shape {shape} "
                         f"of {stored.name} needs; {_GET_AGAIN}")
     # astype copies: what was read is big-endian.
     return np.ndarray(shape, stored, data).astype(stored.newbyteorder("="))
@@ -119,10 +117,10 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     code = _CODES.get(array.dtype.newbyteorder("="))
     if code is None:
         known = ", ".join(map(str, _CODES))
-        raise DataError(f"{path}: dtype {array.dtype} came; idx holds {known}; convert the array")
+        raise DataError(f"{path}: idx cannot hold {array.dtype}; convert the array to {known}")
     if not 1 <= array.ndim <= _MAX_RANK:
-        raise DataError(f"{path}: {array.ndim} dimensions came; idx needs 1 to {_MAX_RANK}; "
-                        "reshape the array")
+        raise DataError(f"{path}: the array has {array.ndim} dimensions, not 1 to "
+                        f"{_MAX_RANK}; reshape it")
     header = struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
     data = header + array.astype(_DTYPES[code]).tobytes()
 

@@ -24,6 +24,5 @@ SETS: Mapping[str, PublicSet] = MappingProxyType({known.name: known for known in
 def look_up(name: str) -> PublicSet:
     """The set of this name. Raises DataError if there is none."""
     if name not in SETS:
-        raise DataError(f"data set {name!r} came; need one of {', '.join(SETS)}; "
-                        "correct the name")
+        raise DataError(f"there is no data set {name!r}; use one of {', '.join(SETS)}")
     return SETS[name]

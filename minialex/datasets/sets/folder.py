@@ -23,7 +23,7 @@ __all__ = ["SPLITS", "class_files", "class_folders", "folder_source", "listed", 
 
 # Of each split, the names that its folder may have.
 SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
-# What file managers, disk stations and archivers leave behind; hidden files are left out, too.
+# What file managers, disk stations and archivers leave behind. Hidden files are left out, too.
 _BY_PRODUCTS = ("@eadir", "__macosx", "thumbs.db", "desktop.ini", "$recycle.bin")
 
 
@@ -36,23 +36,23 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
     Raises DataError if there are no classes, or val or test has one that train lacks.
     """
     if not root.is_dir():
-        raise DataError(f"{root}: no such folder; need one of train/CLASS/*.jpg, or of CLASS/*.jpg")
+        raise DataError(f"{root}: no such folder; name one of train/CLASS/*.jpg, or of CLASS/*.jpg")
     if not (root / "train").is_dir():
         return _plain_source(root, shares)
     if shares is not None:
-        raise DataError(f"{root}: has a folder train already, and so needs no shares; leave them "
+        raise DataError(f"{root}: has a folder train already; leave the shares "
                         "out")
     classes, parts = _split_folders(root)
     splits = {split: class_files(part, classes) for split, part in parts.items()}
     unused = sorted(set(class_folders(root)) - {part.name for part in parts.values()})
-    remarks = [f"{printable(name)} is left out; need train, val or test, with folders of classes"
+    remarks = [f"{printable(name)} is left out; only train, val and test with classes in them count"
                for name in unused]
     remarks += [line for part in parts.values() for line in _beside_classes(part)]
     return _checked(root / "train", Source([printable(name) for name in classes], splits, remarks))
 
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """The files below a folder that end like a picture, in the order of their names."""
+    """The files below a folder that have the ending of a picture, sorted by name."""
     return [Path(folder, name) for name in sorted(_walk(Path(folder)))
             if name.lower().endswith(SUFFIXES)]
 

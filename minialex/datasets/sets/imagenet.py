@@ -32,7 +32,7 @@ _KIT, TRUTH = "ILSVRC2012_devkit_t12", "ILSVRC2012_validation_ground_truth.txt"
 DEVKIT, KAGGLE = f"{_KIT}.tar.gz", "LOC_val_solution.csv"
 _PATTERN = f"ILSVRC2012_val_{8 * '[0-9]'}.JPEG"
 
-# Its owners give it to whoever agrees to their terms, so there are no addresses.
+# Its owners give it to those who accept their terms, so there are no addresses.
 IMAGENET = PublicSet(
     name="imagenet", images={"train": 1_281_167, "val": 50_000}, classes=1_000, pixels="any",
     licence="ImageNet's",  # for research and teaching, without commercial use
@@ -119,8 +119,8 @@ def _labelled(files: Sequence[File], truth: Mapping[int, str],
     for file in sorted(files):
         wnid = truth.get(int(Path(file.name).stem[-8:]), "not listed")
         if wnid not in labels:
-            raise DataError(f"{file.name}: its class is {wnid}, which is none of the "
-                            f"{len(labels)} to learn; need the whole set of 2012")
+            raise DataError(f"{file.name}: its class is {wnid}, which is not one of the "
+                            f"{len(labels)} to learn; get the whole set of 2012")
         done.append(file._replace(label=labels[wnid]))
     return done
 
@@ -136,8 +136,8 @@ def validation_classes(root: Path) -> dict[int, str]:
             try:
                 return _read_labels(path)
             except (tarfile.TarError, OSError, EOFError, LookupError, ValueError) as error:
-                raise DataError(f"{path}: damaged ({error}); need the labels of the validation "
-                                "pictures; get the file again") from None
+                raise DataError(f"{path}: damaged ({error}); it must hold the labels of the "
+                                "validation pictures; get it again") from None
     raise DataError(f"{root}: the classes of the validation pictures are missing; put {DEVKIT} "
                     f"there, from the same page as the pictures, or {KAGGLE} from Kaggle")
 

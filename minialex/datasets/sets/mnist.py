@@ -41,24 +41,24 @@ def mnist(
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998.
     """
     if split not in _PREFIXES:
-        raise DataError(f"split {split!r} came; need 'train' or 'test'; correct the name")
+        raise DataError(f"split is {split!r}; it must be 'train' or 'test'")
     if not Path(folder).is_dir():
-        raise DataError(f"{folder}: no such folder; need the four idx files of the set; put them "
-                        "there, or pass folder=...")
+        raise DataError(f"{folder}: no such folder; put the four idx files of the set there, or "
+                        "pass folder=...")
     image_path, images = _read(folder, f"{_PREFIXES[split]}-images-idx3-ubyte")
     label_path, labels = _read(folder, f"{_PREFIXES[split]}-labels-idx1-ubyte")
     for path, array, kind, rest in ((image_path, images, "images", (28, 28)),
                                     (label_path, labels, "labels", ())):
         if array.dtype != np.uint8 or array.ndim != 1 + len(rest) or array.shape[1:] != rest:
             shape = ", ".join(map(str, ("N", *rest))) + "," * (not rest)
-            raise DataError(f"{path}: {array.dtype} of shape {array.shape} came; need uint8 {kind} "
-                            f"of shape ({shape}); get the file again")
+            raise DataError(f"{path}: is {array.dtype} and has shape {array.shape}; {kind} must be "
+                            f"uint8 of shape ({shape}); get the file again")
     if len(images) != len(labels) or len(labels) == 0:
-        raise DataError(f"{label_path}: {len(labels)} labels came for {len(images)} images; need "
-                        "one label for each image, and at least one; get both files again")
+        raise DataError(f"{label_path}: has {len(labels)} labels for {len(images)} images; there "
+                        "must be one label for each, and at least one; get both files again")
     if labels.max() >= len(CLASSES):
-        raise DataError(f"{label_path}: label {labels.max()} came; need 0 to {len(CLASSES) - 1}; "
-                        "get the file again")
+        raise DataError(f"{label_path}: has the label {labels.max()}, not 0 to "
+                        f"{len(CLASSES) - 1}; get the file again")
     return images[..., np.newaxis], labels.astype(np.int64)
 
 
@@ -66,8 +66,7 @@ def _read(folder: str | os.PathLike[str], name: str) -> tuple[Path, NDArray[Any]
     """One array of the set, and the path it came from: the gzipped file, else the plain one."""
     packed, plain = Path(folder, name + ".gz"), Path(folder, name)
     if not packed.exists() and not plain.exists():
-        raise DataError(f"{packed}: no such file, nor without .gz; need the four idx files of the "
-                        "set; add it to the folder")
+        raise DataError(f"{packed}: no such file, with or without .gz; add it to the folder")
     path = packed if packed.exists() else plain
     return path, read_idx(path)
 

@@ -24,7 +24,7 @@ __all__ = ["File", "Source", "content", "image_set", "printable", "unreadable"]
 class File(NamedTuple):
     """`size` bytes from `offset` on of the file at `path`. name: within the source, for people.
 
-    A size of -1 stands for what is no regular file.
+    A size of -1 means that it is not a regular file.
     """
 
     name: str
@@ -35,14 +35,14 @@ class File(NamedTuple):
 
 
 class Source(NamedTuple):
-    """The files of each split. classes: by label; remarks: what the user should know of it."""
+    """The files of each split. classes: by label; remarks: what the user should know about it."""
 
     classes: list[str]
     splits: dict[str, list[File]]
     remarks: list[str]
 
     def digest(self) -> str:
-        """Another one if a class or a file is added or removed, or has another name or size."""
+        """Changes if a class or a file is added or removed, or gets another name or size."""
         total = hashlib.sha256("\n".join(self.classes).encode())
         for split, files in self.splits.items():
             for file in files:
@@ -77,8 +77,8 @@ def image_set(source: Source, split: str, side: int, name: str,
               squeeze: bool = False) -> ImageSet:
     """The pictures of one split as squares of `side` pixels, RGB, read when they are asked for.
 
-    Whoever prepares a set opens each file, and leaves out what is no picture. Here there is no such
-    moment, so only files count that end like a picture.
+    Preparing a set opens each file and leaves out what is not a picture. Here nothing is opened in
+    advance, so only files with the ending of a picture count.
     Raises DataError if there are none, or none to learn a class from.
     """
     files = [file for file in source.splits[split] if file.name.lower().endswith(SUFFIXES)]
@@ -107,7 +107,7 @@ def image_set(source: Source, split: str, side: int, name: str,
 
 
 def printable(name: str) -> str:
-    """The name in one line of UTF-8: whatever else is in it becomes \\n, \\x1f or \\udce9."""
+    """The name in one line of UTF-8: other characters become \\n, \\x1f or \\udce9."""
     name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], name)
 

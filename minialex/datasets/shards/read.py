@@ -20,8 +20,7 @@ from ..errors import DataError
 from ..formats.picture import MOST_BYTES
 from ..images import ImageSet, Statistics
 
-__all__ = ["ABOUT", "LISTS", "MANIFEST", "MOST_SIDE", "about", "is_prepared", "prepared",
-           "prepared_splits"]
+__all__ = ["ABOUT", "LISTS", "MANIFEST", "MOST_SIDE", "about", "is_prepared", "prepared"]
 
 ABOUT, MANIFEST = "prepared.json", "manifest.csv"
 LISTS = ("classes.csv", "skipped.csv", "statistics.json", "mean.npy", "mean.png", MANIFEST)
@@ -34,19 +33,7 @@ def is_prepared(folder: str | os.PathLike[str]) -> bool:
     return all(Path(folder, name).is_file() for name in (ABOUT, *LISTS))
 
 
-def prepared(folder: str | os.PathLike[str], split: str = "train") -> ImageSet:
-    """One split of a prepared set: "train", "val" or "test"; see `prepared_splits`.
-
-    Raises DataError also if the set lacks the split.
-    """
-    splits = prepared_splits(folder)
-    if split not in splits:
-        raise DataError(f"{folder}: has no images for {split!r}; prepare a source with a folder "
-                        f"{split}, or use another split")
-    return splits[split]
-
-
-def prepared_splits(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
+def prepared(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
     """The splits of a prepared set: (side, side, 3), with the statistics of its training images.
 
     An image is read from its place in the shard, compared with its checksum, and decoded.
@@ -152,9 +139,9 @@ def _statistics(root: Path, side: int) -> Statistics:
 
 def _json(path: Path, remedy: str) -> Any:
     try:
-        return read_json(path, remedy)
+        return read_json(path)
     except InputError as error:
-        raise DataError(str(error)) from None
+        raise DataError(f"{path}: damaged ({error}); {remedy}") from None
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -8,8 +8,8 @@
     skipped.csv        the files that were left out, with the reason
     manifest.csv       a row for each image, and where it lies; written last
 
-A shard appears whole or not at all and depends on nothing but the source and the settings: after an
-interruption the missing ones are made, and the same bytes result, with any number of threads. The
+A shard appears whole or not at all, and depends only on the source and the settings. So after an
+interruption the missing ones are made, with the same bytes for any number of threads. The
 authors put 1,024 images into a file too; and Krizhevsky's cuda-convnet2 shuffles the training
 images once, when it writes its files.
 """
@@ -77,7 +77,7 @@ def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[Non
     or if it cannot be written.
     """
     inside = {path.name for path in check_writable(folder).iterdir()}
-    # A run that was killed at once has left no more than its lock, and the beginning of a file.
+    # A run that was killed at once leaves only its lock, and part of a file.
     if ABOUT not in inside and any(name != LOCK and not name.endswith(".part") for name in inside):
         raise DataError(f"{folder}: is not empty, and no prepared set; choose another folder")
     with locked(folder / LOCK, "choose another folder"):
@@ -86,14 +86,14 @@ def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[Non
 
 
 def _claim(folder: Path, wanted: dict[str, int | str]) -> None:
-    """Write down what is wanted of the folder, or compare it with what was begun there."""
+    """Record the settings of the folder, or compare them with those it was begun with."""
     if not (folder / ABOUT).exists():
         _write(folder / ABOUT, json.dumps(wanted, indent=2).encode())
     found = about(folder)
     for name in ("side", "quality"):
         if found.get(name) != wanted[name]:
-            raise DataError(f"{folder}: was begun with {name} {found.get(name)}, and now "
-                            f"{wanted[name]} came; keep to it, or choose another folder")
+            raise DataError(f"{folder}: was begun with {name} {found.get(name)}, not "
+                            f"{wanted[name]}; keep to it, or choose another folder")
     if found != wanted:
         raise DataError(f"{folder}: was begun with other pictures, or divided in other shares, or "
                         "the pictures have changed since; choose another folder")
@@ -117,7 +117,7 @@ def plan(source: Source) -> list[Shard]:
 def _member_names(files: Sequence[File], classes: Sequence[str]) -> list[str]:
     """CLASS/NAME.jpg for each file, as any system can unpack it: no name comes twice."""
     names, taken = [], set()
-    last: dict[str, int] = {}  # number that a stem has got; lower ones need no second look
+    last: dict[str, int] = {}  # the number that a stem got last; lower ones are taken
     for file in files:
         stem = f"{classes[file.label]}/{PurePosixPath(file.name).stem}"
         stem = name = re.sub(r'[<>:"\\|?*]', "_", stem)
