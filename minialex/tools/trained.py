@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """RUN and --weights."""
-    parser.add_argument("folder", type=path, metavar="RUN|NAME",
+    parser.add_argument("folder", type=path, metavar="RUN",
                         help="the folder of a run: what minialex train wrote to --out; or a name "
                              "from minialex weights list")
     parser.add_argument("--weights", choices=("best", "last"),
