@@ -225,7 +225,7 @@ def test_wnids_of_imagenet_get_their_names(tmp_path, prepare):
 @pytest.mark.parametrize(("ask", "message"), [
     (lambda whole: prepared(whole / "nowhere"), "nowhere: is no prepared set, or not finished; "),
     (lambda whole: prepared(whole.parent), "is no prepared set, or not finished; prepare "),
-], ids=["nothing", "folder", "split"])
+], ids=["nothing", "folder"])
 def test_what_is_not_there_cannot_be_read(whole, ask, message):
     with pytest.raises(DataError, match=message):
         ask(whole)
