@@ -92,7 +92,7 @@ class RunFolder:
             found = from_stored(Progress, stored)
             if not found.same_images(progress):
                 raise OtherImagesError(f"{self.path}: these are not the training images of that "
-                                       "run, or some were added or removed; give it its own")
+                                       "run, or some were added or removed; give its own")
             return found
 
         steps = self.path / STEPS
