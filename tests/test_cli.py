@@ -879,7 +879,7 @@ def test_disk_that_fills_up_leaves_a_run_to_go_on_with(tiny, minialex, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
         assert mistake(tiny("run"), folder / what, " cannot be written (No space left on device)",
-                       "the disk has room")
+                       "make room on the disk")
     assert not list(folder.glob("*.part"))
     assert minialex("train", "--resume", folder).code == 0
     assert compare(folder, tmp_path / "whole")
