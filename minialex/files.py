@@ -78,7 +78,7 @@ def appending(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{os.fspath(path)} cannot be written ({error.strerror or error}); "
-                        "check that its folder is there, and that the disk has room") from None
+                        "check that its folder is there, and make room on the disk") from None
 
 
 def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another folder") -> Path:

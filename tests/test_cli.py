@@ -346,7 +346,7 @@ def test_resumed_run_wants_its_images(tiny, minialex, photographs, tmp_path, mon
     for other in fewer, renamed:
         resumed = minialex("train", "--resume", folder, "--data", other)
         assert mistake(resumed, f"--resume {folder}: these are not the training images of that run",
-                       "give the same, with --data")
+                       "give its own, with --data")
         assert names(folder) == before
     assert minialex("train", "--resume", folder, "--data", moved).code == 0
     assert compare(folder, tmp_path / "whole")
@@ -359,7 +359,7 @@ def test_resumed_run_wants_its_classes(tiny, minialex, photographs, tmp_path, mo
     for split in "train", "val":
         shutil.copytree(more / split / "dark", more / split / "more")
     assert mistake(minialex("train", "--resume", folder, "--data", more), "--resume ", folder,
-                   "these are not the training images of that run", "give the same, with --data")
+                   "these are not the training images of that run", "give its own, with --data")
     assert names(folder) == before
 
 
@@ -789,7 +789,7 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--model", "lenet5", "--width", 0.5], ["--width 0.5: it is always 1.0 for --model lenet5"]),
     (["--model", "lenet5", "--init", "paper"], ["--init paper: it is always he for --model lene"]),
     (["--data", "mnist", "--data-dir", "."],
-     ["--data mnist: this set is not here yet; bring it with: ", " data get mnist --data-dir ."]
+     ["--data mnist: this set is not here yet; get it with: ", " data get mnist --data-dir ."]
      ),
     (["--data", "fashion-mnist-full", "--data-dir", "."],
      ["--data fashion-mnist-full: this set is not here", "data get fashion-mnist-full --data"]),
@@ -954,7 +954,7 @@ def test_one_class_is_refused_before_anything_is_written(tiny, photographs, tmp_
     mine = Path(shutil.copytree(photographs, tmp_path / "mine"))
     for split in "train", "val":
         shutil.rmtree(mine / split / "bright")
-    assert mistake(tiny("run", "--data", mine), "mine has one class only, dark; ")
+    assert mistake(tiny("run", "--data", mine), "mine has only one class, dark; ")
     assert not (tmp_path / "run").exists()
 
 

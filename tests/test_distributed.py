@@ -436,7 +436,7 @@ FAULTS = {
     "killed": "signal 9",
     "raises": "minialex: rank 1 of 2: the disk is broken",
     "raises what nobody expects": "KeyError: 'surprise'",
-    "hangs": "minialex: rank 1 of 2: no data for 2 s; see why reading hangs",
+    "hangs": "minialex: rank 1 of 2: no data for 2 s; find out why reading hangs",
     "diverges": "the loss is nan",
     "no data": "minialex: rank 1 of 2: --data /nowhere: no data set of minialex, and no folder",
     "another seed": "rank 1 has --seed 4, but rank 0 has 3; all ranks need the same",
@@ -481,8 +481,8 @@ def test_parallel_wants_other_ranks(mpiexec, photographs, tmp_path, capsys):
 def test_ranks_want_parallel(monkeypatch, capsys):
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
     assert cli.main(["train"]) == 2
-    assert "4 processes were started, which would all write to one folder; share the work out " \
-           "among them: --parallel data" in capsys.readouterr().err
+    assert "4 processes were started, which would all write to one folder; let them share " \
+           "the work: --parallel data" in capsys.readouterr().err
 
 
 def test_ranks_are_not_more_than_images(mpiexec, photographs, tmp_path):

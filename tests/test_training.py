@@ -483,7 +483,7 @@ def test_weights_without_their_run(device, trained):
     """`model.safetensors` has no velocities: it is no checkpoint, and the message says so."""
     net, optimizer, path = trained
     save_arrays(path, net.state(), {"model": "alexnet"})
-    with pytest.raises(CheckpointError, match="no lr, progress, random in it: weights without"):
+    with pytest.raises(CheckpointError, match="it has no lr, progress, random: weights without"):
         load_checkpoint(path, net, optimizer)
 
 

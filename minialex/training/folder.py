@@ -93,7 +93,7 @@ class RunFolder:
             if not found.same_images(progress):
                 raise OtherImagesError(f"{self.path}: these are not the training images of that "
                                        "run, or some were added or removed, or it started from a "
-                                       "trained network; give it its own")
+                                       "trained network; give its own")
             return found
 
         steps = self.path / STEPS
