@@ -239,7 +239,7 @@ def test_going_on_without_the_start_is_refused(make, tmp_path):
     next(event for event in run if isinstance(event, StepDone))
     run.save()
     del run
-    with pytest.raises(OtherImagesError, match="started from a trained network; give the same"):
+    with pytest.raises(OtherImagesError, match="started from a trained network; give its own"):
         list(make(folder=tmp_path / "run", start=None, resume=True))
 
 

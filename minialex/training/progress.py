@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from ..backend import Device
 from ..datasets import ImageSet
 from .step import Step
 
@@ -69,3 +72,15 @@ class Progress:
         """The epoch is over, with this error on the validation images."""
         self.errors.append(error)
         self.epoch, self.number, self.images, self.loss_sum = self.epoch + 1, 0, 0, 0.0
+
+    def note_memory(self, devices: Iterable[Device]) -> None:
+        """Keep the most memory that each device has held, in any process of the run."""
+        for device in devices:
+            peak = self.peak_memory.get(device.name, 0)
+            self.peak_memory[device.name] = max(device.memory().peak, peak)
+
+    def summary(self) -> dict[str, Any]:
+        """What summary.json says about time, copies and memory."""
+        return {"seconds": round(self.seconds, 1), "steps": self.steps,
+                "waiting_share": round(self.waited / max(self.seconds, 1e-9), 4),
+                "bytes_per_step": self.copied_bytes, "peak_memory": self.peak_memory}

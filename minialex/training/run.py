@@ -282,19 +282,13 @@ class Run:
     def _save(self, best: bool = False) -> list[Event]:
         """Save a checkpoint, unless nothing is written."""
         saved: list[Event] = []
-        self._note_memory()
+        self.progress.note_memory(self.devices)
         with self._worker.whole_network():
             if self.folder:
                 saved.append(self.folder.save(self.net, self._optimizer, self.progress, best,
                                               {MEAN: self.statistics.mean}))
         self._changed, self._saved_at = False, time.monotonic()
         return saved
-
-    def _note_memory(self) -> None:
-        """Keep the most memory that each device has held, in any process of the run."""
-        peak = self.progress.peak_memory
-        for device in self.devices:
-            peak[device.name] = max(device.memory().peak, peak.get(device.name, 0))
 
     def _end(self) -> Iterator[Event]:
         """Evaluate on the test images. The network is whole while the caller has the event."""
@@ -306,11 +300,8 @@ class Run:
             self.finished = True
             yield RunDone(progress.steps, result.loss, result.top1_error, result.top5_error,
                           result.images, progress.seconds)
-            self._note_memory()
+            self.progress.note_memory(self.devices)
             if self.folder:  # last: where there is a summary, nothing is missing
                 self.folder.write_json(SUMMARY, {
                     "top1_error": result.top1_error, "top5_error": result.top5_error,
-                    "seconds": round(progress.seconds, 1), "steps": progress.steps,
-                    "waiting_share": round(progress.waited / max(progress.seconds, 1e-9), 4),
-                    "bytes_per_step": progress.copied_bytes, "parameters": self.parameters,
-                    "peak_memory": progress.peak_memory, "seed": self.seed})
+                    **progress.summary(), "parameters": self.parameters, "seed": self.seed})
