@@ -266,6 +266,15 @@ def test_folder_with_other_files(make, tmp_path, name):
     assert os.listdir(tmp_path / "run") == [name]
 
 
+def test_first_of_equal_errors_stays_the_best(make):
+    class Same(training.Worker):
+        def evaluate(self, images, batches_of):
+            return training.Evaluation(0.5, None, 1.0, len(images))
+
+    events = list(make("run", worker=Same, settings={"epochs": 3}))
+    assert [e.best for e in events if isinstance(e, Saved)] == [False, True, False, False]
+
+
 def test_one_class_is_refused(make, tmp_path):
     with pytest.raises(ValueError, match=r"grey has only one class, a; .* two or more"):
         make("run", classes="a")
@@ -387,6 +396,18 @@ DAMAGE = {
     "infinite": lambda path, other: path.write_bytes(
         path.read_bytes().replace(b'"lr": 0.05', b'"lr": Infinity')),
 }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_keeping_a_damaged_log_follows_no_link(make, tmp_path):
+    list(make("run"))
+    (tmp_path / "thesis").write_bytes(b"years of work")
+    (tmp_path / "run" / "steps.jsonl").write_bytes(b"damaged")
+    (tmp_path / "run" / "steps.jsonl.damaged").symlink_to(tmp_path / "thesis")
+    assert [e.kept.name for e in make("run", resume=True, settings={"epochs": 3})
+            if isinstance(e, Kept)] == ["steps.jsonl.damaged"]
+    assert (tmp_path / "thesis").read_bytes() == b"years of work"
+    assert (tmp_path / "run" / "steps.jsonl.damaged").read_bytes() == b"damaged"
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "steps.jsonl"])

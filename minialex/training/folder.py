@@ -150,7 +150,8 @@ class RunFolder:
                 found[number] = json.dumps({key: entry.get(key) for key in KEYS[name]}).encode()
         kept = Path(f"{path}.damaged") if wrong and path.exists() else None
         if kept:
-            shutil.copy(path, kept)
+            with replacing(kept) as file:
+                file.write(path.read_bytes())
         with replacing(path) as file:
             file.writelines(found[number] + b"\n" for number in range(1, count + 1))
         if wrong:

@@ -82,15 +82,18 @@ def fault(path: Path, download: Download) -> str | None:
 def _watch(address: str, file: BinaryIO, name: str, size: int | None, patience: Patience,
            progress: Progress) -> None:
     """Let a thread write to the file until all has come, or the server is given up."""
+    import pooch  # noqa: F401  # takes a while, which is not the server's
+
     most = MOST_BYTES if size is None else size
     errors: list[Exception] = []
     # When a server is given up, its thread ends at the next byte, since the file is closed.
     thread = Thread(target=_transfer, args=(address, file, patience.seconds, errors), daemon=True)
     thread.start()
     began = looked = time.monotonic()
-    before = 0
-    while thread.is_alive():
+    before, running = 0, True
+    while running:
         thread.join(min(0.1, patience.seconds / 10))
+        running = thread.is_alive()  # asked first, so that the last look sees all bytes
         now, done = time.monotonic(), os.fstat(file.fileno()).st_size
         progress(name, done, size)
         if done > most:
