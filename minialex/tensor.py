@@ -110,7 +110,7 @@ class Tensor:
 
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number; waits for the device."""
-        return self.numpy().item()
+        return checks.single(self).numpy().item()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -233,7 +233,7 @@ def no_grad() -> Iterator[None]:
     """`with no_grad():` computes values only: nothing is recorded, nothing kept for backward.
 
     It holds for this thread. In a generator it also holds between two values, for whoever takes
-    them. `@no_grad()` does the same for a function.
+    them. `@no_grad()` does the same for a function, but not for a generator.
     """
     mine = vars(_thread)  # also if another thread closes what this one has opened
     mine["silent"] = _thread.silent + 1

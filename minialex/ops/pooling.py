@@ -15,28 +15,27 @@ def _shifts(a, axis, size, stride, positions):
             for k in range(size)]
 
 
-def _largest(xp, views, out, which):
-    """The largest of the views, and which of them it was: of equal ones, the first.
+def _largest(xp, views, out, after):
+    """The largest of the views, and how many come after it: of equal ones, the first is it.
 
-    NaN counts as infinity when it comes to which, and makes the largest NaN.
+    A NaN is larger than all numbers, infinity too.
     """
-    largest = views[0]
-    for view in views[1:] or views:
+    largest, top = views[0], xp.empty(out.shape, out.dtype)
+    for k, view in enumerate(views[1:]):
+        xp.fmin(largest, math.inf, out=top)  # so a NaN is beaten by another NaN only
+        beaten = xp.less_equal(view, top, out=xp.empty(out.shape, bool) if k else after.view(bool))
+        if k:
+            xp.multiply(xp.add(after, 1, out=after), beaten, out=after)
         largest = xp.maximum(largest, view, out=out)
-    # Which it was: as many as come before it, all of them smaller.
-    top = xp.fmin(out, math.inf, out=xp.empty(out.shape, out.dtype))
-    smaller = xp.less(views[0], top, out=which.view(bool))
-    for view in views[1:-1]:
-        too = xp.less(view, top, out=xp.empty(out.shape, bool))
-        smaller = xp.logical_and(smaller, too, out=too)
-        xp.add(which, smaller, out=which)
+    if len(views) == 1:
+        out[...], after[...] = largest, 0
 
 
-def _give_back(xp, gy, which, gviews, stride):
-    """Give gy to that one of the gviews, which hold zeros, that was the largest."""
+def _give_back(xp, gy, after, gviews, stride):
+    """Give gy to that one of the gviews, which hold zeros, after which so many come."""
     hit, given = xp.empty(gy.shape, bool), xp.empty(gy.shape, gy.dtype)
     for k, gview in enumerate(gviews):
-        xp.equal(which, k, out=hit)
+        xp.equal(after, len(gviews) - 1 - k, out=hit)
         if k < stride:  # no view before it has written there
             select(xp, hit, gy, out=gview)
         else:
@@ -49,7 +48,7 @@ def max_pool2d(xp, x, *, size, stride):
 
     x: (N, H, W, C) -> y: (N, OH, OW, C), OH = (H - size) // stride + 1; size at most 255.
     First down the rows, then across the columns: 2 * size steps instead of size * size. Of equal
-    winners the gradient goes to the leftmost, and in its column to the uppermost.
+    winners the gradient goes to the leftmost, and in its column to the uppermost; a NaN wins.
     Keeps which number won, a byte each: neither x nor y (a third less memory at full size).
     Paper: section 3.4 (size 3, stride 2).  Built in chapter 06.
     """
@@ -87,25 +86,26 @@ def avg_pool2d(xp, x, *, size, stride):
     """The mean of each window.
 
     x: (N, H, W, C) -> y: (N, OH, OW, C), OH = (H - size) // stride + 1.  Keeps nothing.
+    First down the rows, then across the columns, as in max_pool2d.
     After LeCun et al. 1998 (size 2, stride 2), without its trained gain.  Built in chapter 07.
     """
     size, stride = checks.pool2d("avg_pool2d", x, size, stride)
     (n, h, w, c), share = x.shape, 1 / size**2
     oh, ow = output_size("avg_pool2d", (h, w), (size, size), stride)
-    y, part = xp.zeros((n, oh, ow, c), x.dtype), xp.empty((n, oh, ow, c), x.dtype)
-
-    def windows(a):
-        """size * size views (N, OH, OW, C) of a; view k holds number k of every window."""
-        return [view for rows in _shifts(a, 1, size, stride, oh)
-                for view in _shifts(rows, 2, size, stride, ow)]
-
-    for window in windows(x):
-        xp.add(y, xp.multiply(window, share, out=part), out=y)
+    column, part = xp.zeros((n, oh, w, c), x.dtype), xp.empty((n, oh, w, c), x.dtype)
+    y = xp.zeros((n, oh, ow, c), x.dtype)
+    for view in _shifts(x, 1, size, stride, oh):
+        xp.add(column, xp.multiply(view, share, out=part), out=column)
+    for view in _shifts(column, 2, size, stride, ow):
+        xp.add(y, view, out=y)
 
     def backward(gy):
-        gx, each = xp.zeros((n, h, w, c), gy.dtype), gy * share
-        for gwindow in windows(gx):
-            xp.add(gwindow, each, out=gwindow)
+        each, gcolumn = gy * share, xp.zeros((n, oh, w, c), gy.dtype)
+        for gview in _shifts(gcolumn, 2, size, stride, ow):
+            xp.add(gview, each, out=gview)
+        gx = xp.zeros((n, h, w, c), gy.dtype)
+        for gview in _shifts(gx, 1, size, stride, oh):
+            xp.add(gview, gcolumn, out=gview)
         return gx
 
     return y, backward
