@@ -29,7 +29,8 @@ def modules(given):
         if not callable(module) or isinstance(module, type):
             remedy = ("give modules one by one: Sequential(*list)"
                       if isinstance(module, (list, tuple)) else "give a module, such as ReLU()")
-            raise InputTypeError(f"Sequential: input {index} is a {type(module).__name__}; {remedy}")
+            raise InputTypeError(f"Sequential: input {index} is of type {type(module).__name__}; "
+                                 f"{remedy}")
     return list(given)
 
 

@@ -126,7 +126,8 @@ def gradient(tensor, given):
 def single(tensor):
     """The tensor, which must have one element."""
     if tensor.size != 1:
-        raise InputError(f"a tensor of shape {tensor.shape} is not a single number; use x.numpy()")
+        raise InputError(f"a tensor of shape {tensor.shape} is no single number, which has size 1; "
+                         "use x.numpy()")
     return tensor
 
 

@@ -1,7 +1,5 @@
 """Pooling: one number for each window of the image."""
 
-import math
-
 from .. import checks
 from ..operation import op
 from .common import output_size, select
@@ -15,27 +13,29 @@ def _shifts(a, axis, size, stride, positions):
             for k in range(size)]
 
 
-def _largest(xp, views, out, after):
-    """The largest of the views, and how many come after it: of equal ones, the first is it.
+def _largest(xp, a, windows, out, which):
+    """The largest number of each window, and which of them it was: of equal ones, the first.
 
     A NaN is larger than all numbers, infinity too.
     """
-    largest, top = views[0], xp.empty(out.shape, out.dtype)
-    for k, view in enumerate(views[1:]):
-        xp.fmin(largest, math.inf, out=top)  # so a NaN is beaten by another NaN only
-        beaten = xp.less_equal(view, top, out=xp.empty(out.shape, bool) if k else after.view(bool))
-        if k:
-            xp.multiply(xp.add(after, 1, out=after), beaten, out=after)
+    views, nans = _shifts(a, *windows), _shifts(xp.isnan(a), *windows)
+    largest = views[0]
+    for view in views[1:] or views:
         largest = xp.maximum(largest, view, out=out)
-    if len(views) == 1:
-        out[...], after[...] = largest, 0
+    # Which it was: as many as come before it, each another number (all are, beside a NaN).
+    smaller = which.view(bool)
+    xp.greater(xp.not_equal(views[0], out, out=smaller), nans[0], out=smaller)
+    for view, nan in list(zip(views, nans, strict=True))[1:-1]:
+        too = xp.not_equal(view, out, out=xp.empty(out.shape, bool))
+        smaller = xp.logical_and(smaller, xp.greater(too, nan, out=too), out=too)
+        xp.add(which, smaller, out=which)
 
 
-def _give_back(xp, gy, after, gviews, stride):
-    """Give gy to that one of the gviews, which hold zeros, after which so many come."""
+def _give_back(xp, gy, which, gviews, stride):
+    """Give gy to that one of the gviews, which hold zeros, that was the largest."""
     hit, given = xp.empty(gy.shape, bool), xp.empty(gy.shape, gy.dtype)
     for k, gview in enumerate(gviews):
-        xp.equal(after, len(gviews) - 1 - k, out=hit)
+        xp.equal(which, k, out=hit)
         if k < stride:  # no view before it has written there
             select(xp, hit, gy, out=gview)
         else:
@@ -57,12 +57,13 @@ def max_pool2d(xp, x, *, size, stride):
     oh, ow = output_size("max_pool2d", (h, w), (size, size), stride)
     y = xp.empty((n, oh, ow, c), x.dtype)
     row, column = xp.empty((n, oh, w, c), xp.uint8), xp.empty((n, oh, ow, c), xp.uint8)
+    down, across = (1, size, stride, oh), (2, size, stride, ow)  # what _shifts is given
     scratch_bytes = 2 * x.nbytes // n
 
     def forward(part):
         best = xp.empty(row[part].shape, x.dtype)  # the largest down each column of a window
-        _largest(xp, _shifts(x[part], 1, size, stride, oh), best, row[part])
-        _largest(xp, _shifts(best, 2, size, stride, ow), y[part], column[part])
+        _largest(xp, x[part], down, best, row[part])
+        _largest(xp, best, across, y[part], column[part])
 
     xp.over_batch(forward, n, scratch_bytes)
 
@@ -72,8 +73,8 @@ def max_pool2d(xp, x, *, size, stride):
         def pull(part):
             gx[part] = 0
             gbest = xp.zeros(row[part].shape, gy.dtype)
-            _give_back(xp, gy[part], column[part], _shifts(gbest, 2, size, stride, ow), stride)
-            _give_back(xp, gbest, row[part], _shifts(gx[part], 1, size, stride, oh), stride)
+            _give_back(xp, gy[part], column[part], _shifts(gbest, *across), stride)
+            _give_back(xp, gbest, row[part], _shifts(gx[part], *down), stride)
 
         xp.over_batch(pull, n, scratch_bytes)
         return gx
