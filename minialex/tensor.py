@@ -279,9 +279,9 @@ def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: 
 
 def zeros(*shape: int, dtype: Any = np.float32, **options: Any) -> Tensor:
     """A tensor of zeros; options: `device`, `requires_grad`."""
-    return Tensor(np.zeros(shape, dtype), **options)
+    return Tensor(np.zeros(checks.shape("zeros", shape), dtype), **options)
 
 
 def randn(*shape: int, rng: np.random.Generator, dtype: Any = np.float32, **options: Any) -> Tensor:
     """Standard normal numbers from a NumPy generator; options: `device`, `requires_grad`."""
-    return Tensor(rng.standard_normal(shape, dtype), **options)
+    return Tensor(rng.standard_normal(checks.shape("randn", shape), dtype), **options)

@@ -6,7 +6,8 @@ a single op has the name of that op. Arrays and tensors are asked for their shap
 """
 
 from .shapes import (
-    axes, broadcast, concat, filled, flatten, number, reshape, take_channels, transpose, whole,
+    axes, broadcast, concat, filled, flatten, number, reshape, shape, take_channels, transpose,
+    whole,
 )
 from .ops import (
     conv2d, dropout, images, linear, local_response_norm, matmul, padding, pool2d,
@@ -29,6 +30,6 @@ __all__ = ["array", "as_before", "axes", "backward", "broadcast", "call", "conca
            "gradient", "gradients", "groups", "handed_to_numpy", "host_array", "images",
            "in_one_line", "learnable", "linear", "local_response_norm", "matmul", "memory",
            "misfit", "modules", "not_empty", "number", "op_name", "option", "padding", "pool2d",
-           "probability", "reshape", "seed", "sgd", "single", "softmax_cross_entropy", "static",
-           "stored", "take_channels", "transpose", "unchanged", "unknown_name", "unused",
+           "probability", "reshape", "seed", "sgd", "shape", "single", "softmax_cross_entropy",
+           "static", "stored", "take_channels", "transpose", "unchanged", "unknown_name", "unused",
            "upstream", "virtual_device", "weighted", "whole", "why_no_gpu", "window"]

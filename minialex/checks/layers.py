@@ -97,5 +97,5 @@ def as_before(optimizer, name, velocity, p):
     data, places = p.data, zip(p.data.strides, p.shape, strict=True)
     shown_twice = not data.flags.c_contiguous and any(not step and n > 1 for step, n in places)
     if shown_twice or not getattr(data.flags, "writeable", True):  # CuPy's all are
-        raise InputError(f"{optimizer}: the array in {name}.data is read-only, or has one number "
-                         f"for several places; set {name}.data to a copy of it")
+        raise InputError(f"{optimizer}: the array of parameter {name} is read-only, or has one "
+                         "number for several places; set its data to a copy")

@@ -5,8 +5,8 @@ from numbers import Integral
 
 from ..errors import InputError, InputTypeError
 
-__all__ = ["axes", "broadcast", "concat", "filled", "flatten", "number", "reshape", "take_channels",
-           "transpose", "whole"]
+__all__ = ["axes", "broadcast", "concat", "filled", "flatten", "number", "reshape", "shape",
+           "take_channels", "transpose", "whole"]
 
 
 def whole(op, name, value, least=1, most=math.inf):
@@ -15,6 +15,14 @@ def whole(op, name, value, least=1, most=math.inf):
         limits = f"at least {least}" + (f" and at most {most}" if most < math.inf else "")
         raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, {limits}")
     return int(value)
+
+
+def shape(function, sizes):
+    """Sizes that were given one by one."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        raise InputTypeError(f"{function}: the shape is {sizes[0]}; give its sizes one by one: "
+                             f"{function}({', '.join(map(str, sizes[0]))})")
+    return tuple(whole(function, "a size", size, least=0) for size in sizes)
 
 
 def number(op, name, value):
