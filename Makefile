@@ -26,8 +26,13 @@ help: ## show this list
 demo: $(VENV)/.has-minialex ## train a small two-column AlexNet and draw what it learnt
 	$(BIN)/minialex train $(ARGS)
 
-test: $(VENV)/.has-test $(VENV)/.tried-mpi ## run the tests
+test: $(VENV)/.has-test $(VENV)/.tried-mpi ## run the tests; without ARGS also on the stand-in for CuPy
 	$(BIN)/python -m pytest $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest --standin --device gpu:0,gpu:1
+	$(BIN)/python -m pytest --standin --device cpu:0,gpu:0 -m ch08
+	$(BIN)/python -m pytest --standin --device gpu:0 -m ch08
+endif
 
 lint: $(VENV)/.has-dev ## check the style and the types of the code
 	$(BIN)/python -m ruff check $(ARGS)

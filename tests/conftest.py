@@ -17,6 +17,7 @@ from minialex import backend, tensor
 GRADIENT_ERRORS = pytest.StashKey[dict[str, float]]()
 DEVICES = pytest.StashKey[tuple[str, str]]()
 STANDIN = Path(__file__).with_name("standin")
+SLOW_ON_STANDIN = {"test_cli.py"}  # test_doctor.py runs the command line there
 
 
 def pytest_addoption(parser):
@@ -59,6 +60,16 @@ def _standin():
     return getattr(sys.modules.get("cupy"), "standin", None)
 
 
+def pytest_collection_modifyitems(config, items):
+    """On the stand-in only tests run that ask for a device; it is nothing to the others."""
+    if _standin():
+        asks = {"device", "devices", "pair", "standin", "two_devices"}
+        kept = [item for item in items if asks & set(getattr(item, "fixturenames", ()))
+                and item.path.name not in SLOW_ON_STANDIN]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
 def pytest_report_header(config):
     used = config.stash[DEVICES]
     if str(STANDIN) in sys.path:
@@ -98,7 +109,7 @@ def device(devices) -> str:
 def standin():
     """The controls of the stand-in for CuPy (see tests/README.md)."""
     if not _standin():
-        pytest.skip("runs on the stand-in for CuPy: test_on_standin.py, or --device gpu:0,gpu:1")
+        pytest.skip("runs on the stand-in for CuPy: --standin --device gpu:0,gpu:1")
     return _standin()
 
 

@@ -12,7 +12,7 @@ from minialex import Tensor, backend, models, ops, optim, training
 pytestmark = pytest.mark.ch09
 
 if not any(path.endswith("standin") for path in sys.path):  # one line of the summary for all
-    pytest.skip("runs on the stand-in for CuPy: test_on_standin.py, or --device gpu:0,gpu:1",
+    pytest.skip("runs on the stand-in for CuPy: --standin --device gpu:0,gpu:1",
                 allow_module_level=True)
 
 GPUS = ("gpu:0", "gpu:1")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.ch08
 
 STANDIN = Path(__file__).with_name("standin")
 if str(STANDIN) not in sys.path:  # one line of the summary for all of them
-    pytest.skip("runs on the stand-in for CuPy: test_on_standin.py, or --device gpu:0,gpu:1",
+    pytest.skip("runs on the stand-in for CuPy: --standin --device gpu:0,gpu:1",
                 allow_module_level=True)
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -61,7 +61,8 @@ def misfit(function, Tensor, named, inputs):
         remedy = "wrap it: Tensor(array, device=...)"
         if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
             remedy = f"give tensors one by one: {op}(*list)"
-        elif here in named and not _is_ours(function):
+        elif here in named and not str(function.__module__).startswith("minialex."):
+            # perhaps an op of the caller's own
             remedy += f"; if it is an option, declare @op(static=({here!r},))"
         raise InputTypeError(f"{op}: {here} is a {type(x).__name__}, not a Tensor; {remedy}")
     tensors = [(y, other) for y, other in zip(inputs, names, strict=True) if isinstance(y, Tensor)]
@@ -78,11 +79,6 @@ def misfit(function, Tensor, named, inputs):
     raise InputTypeError(f"{op}: {here} is {x.dtype} but {other} is {kept.dtype}; nothing is "
                          f"converted silently; give {here} as array.astype('{kept.dtype}')")
 
-
-def _is_ours(function):
-    """Is it an op of minialex, not of the caller?"""
-    package = __package__.partition(".")[0]
-    return str(getattr(function, "__module__", "")).partition(".")[0] == package
 
 # The tape
 
