@@ -51,7 +51,7 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
     if function is None:
         return functools.partial(op, static=static, needs=needs, numbers=numbers,
                                  operators=operators)
-    name, signature = function.__name__, inspect.signature(function)
+    name, signature = checks.op_name(function), inspect.signature(function)
     parameters = list(signature.parameters.values())[1:]  # without xp
     signature = signature.replace(parameters=parameters)
     placed = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -92,8 +92,8 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
         try:
             with device:
                 value, backward = function(device.xp, *arrays, *rest, **options)
-        except TypeError:
-            checks.call(name, signature, inputs, options)  # was it called wrongly?
+        except (ArithmeticError, TypeError, ValueError) as error:
+            checks.failed(name, error, signature, inputs, options)  # was it called wrongly?
             raise
         return record(name, device.own(value), device, backward, tensors, needs=needs)
 

@@ -81,7 +81,7 @@ class SGD:
                 xp.add(v[part], change, out=v[part])
             xp.add(w[part], v[part], out=w[part])
 
-        xp.over_batch(update, len(w), 8 * w.nbytes // len(w))
+        xp.over_batch(update, len(w), 8 * w.nbytes // max(len(w), 1))
 
     def zero_grad(self) -> None:
         """Drop all gradients; the next backward() starts from none."""

@@ -110,7 +110,7 @@ class Tensor:
 
     def item(self) -> Any:
         """The value of a tensor with one element, as a Python number; waits for the device."""
-        return self.numpy().item()
+        return checks.single(self).numpy().item()
 
     def __float__(self) -> float:
         return float(self.item())
@@ -233,7 +233,7 @@ def no_grad() -> Iterator[None]:
     """`with no_grad():` computes values only: nothing is recorded, nothing kept for backward.
 
     It holds for this thread. In a generator it also holds between two values, for whoever takes
-    them. `@no_grad()` does the same for a function.
+    them. `@no_grad()` does the same for a function, but not for a generator.
     """
     mine = vars(_thread)  # also if another thread closes what this one has opened
     mine["silent"] = _thread.silent + 1
@@ -279,9 +279,9 @@ def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: 
 
 def zeros(*shape: int, dtype: Any = np.float32, **options: Any) -> Tensor:
     """A tensor of zeros; options: `device`, `requires_grad`."""
-    return Tensor(np.zeros(shape, dtype), **options)
+    return Tensor(np.zeros(checks.shape("zeros", shape), dtype), **options)
 
 
 def randn(*shape: int, rng: np.random.Generator, dtype: Any = np.float32, **options: Any) -> Tensor:
     """Standard normal numbers from a NumPy generator; options: `device`, `requires_grad`."""
-    return Tensor(rng.standard_normal(shape, dtype), **options)
+    return Tensor(rng.standard_normal(checks.shape("randn", shape), dtype), **options)

@@ -102,7 +102,7 @@ def test_get_says_what_is_wrong(minialex, at_home):
     assert mistake(minialex("weights", "get", "caffenet"), "need one of bvlc-alexnet; caffenet "
                    "pools before it normalizes")
     at_home.write_bytes(at_home.read_bytes()[:-1])
-    assert mistake(minialex("weights", "get", NAME), "it has ", " bytes, not ", "remove it, then run")
+    assert mistake(minialex("weights", "get", NAME), " bytes, not ", "remove it, then run")
     at_home.unlink()
     result = minialex("weights", "get", NAME)
     assert result.code == 2 and "by hand, put it into" in result.err.splitlines()[-1]

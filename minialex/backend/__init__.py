@@ -70,6 +70,7 @@ class use:
         self._before, _thread.default = default().name, self.device.name
 
     def __enter__(self) -> Device:
+        _thread.default = self.device.name  # again: it may have been made long before, elsewhere
         return self.device
 
     def __repr__(self) -> str:  # what a notebook shows where this is the last line of a cell

@@ -228,7 +228,7 @@ class NumpyDevice(Device):
         return array
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
-        return np.array(array, order="C")
+        return np.array(array, array.dtype.newbyteorder("="), order="C")
 
     def own(self, array: Any) -> np.ndarray:
         memory = array = np.asarray(array)  # a reduction gives a NumPy scalar

@@ -76,7 +76,7 @@ class Device:
         """
 
     def to_host(self, array: Array) -> np.ndarray:
-        """A copy as a C-ordered NumPy array; waits until it has been computed."""
+        """A copy as a C-ordered, native NumPy array; waits until it has been computed."""
 
     def own(self, array: Array) -> Array:
         """The array in this device's memory: all of CuPy's are, NumPy puts `a * b` elsewhere."""

@@ -4,15 +4,34 @@ import difflib
 from numbers import Integral
 
 from ..errors import InputError, InputTypeError, UnknownNameError
-from .shapes import whole
+from .shapes import number, whole
 
-__all__ = ["as_before", "groups", "learnable", "not_empty", "probability", "seed", "sgd", "sizes",
-           "unknown_name"]
+__all__ = ["as_before", "groups", "learnable", "modules", "not_empty", "probability", "seed", "sgd",
+           "unknown_name", "weighted"]
 
 
-def sizes(layer, name, shape):
+def weighted(layer, shape, std, bias):
+    """What a layer with weights is made of."""
     for size in shape:
-        whole(layer, f"{name} {shape}: one size", size)
+        whole(layer, f"weight {shape}: one size", size)
+    if std is not None and not number(layer, "std", std) >= 0:
+        raise InputError(f"{layer}: std is {std}; it must not be negative")
+    if isinstance(bias, bool):
+        raise InputTypeError(f"{layer}: bias is {bias}; give its first value, such as 0.0, or None "
+                             "for a layer without biases")
+    if bias is not None:
+        number(layer, "bias", bias)
+
+
+def modules(given):
+    """A list of what can be called one after the other."""
+    for index, module in enumerate(given):
+        if not callable(module) or isinstance(module, type):
+            remedy = ("give modules one by one: Sequential(*list)"
+                      if isinstance(module, (list, tuple)) else "give a module, such as ReLU()")
+            raise InputTypeError(f"Sequential: input {index} is of type {type(module).__name__}; "
+                                 f"{remedy}")
+    return list(given)
 
 
 def groups(layer, groups, *channels):
@@ -21,7 +40,7 @@ def groups(layer, groups, *channels):
 
 
 def probability(layer, name, value):
-    if not 0 <= value < 1:
+    if not 0 <= number(layer, name, value) < 1:
         raise InputError(f"{layer}: {name} is {value}; it is the probability to drop, in [0, 1)")
 
 
@@ -45,8 +64,11 @@ def sgd(parameters, rules, **numbers):
     if not hasattr(parameters, "__iter__"):
         raise InputTypeError(f"SGD: got a {type(parameters).__name__}; pass net.parameters()")
     for name, value in numbers.items():
-        if not value >= 0:  # nor a NaN
+        if not number("SGD", name, value) >= 0:  # nor a NaN
             raise InputError(f"SGD: {name} is {value}; it must not be negative")
+    if not all(hasattr(rule, "keys") for rule in rules.values()):
+        raise InputTypeError("SGD: rules are {pattern: {'lr': 2.0, 'weight_decay': 0.0}, ...}; got "
+                             f"{dict(rules)}")
     if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
         raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
                          "'weight_decay'")
@@ -68,7 +90,12 @@ def not_empty(optimizer, parameters):
 
 
 def as_before(optimizer, name, velocity, p):
-    """A parameter must have the shape and the type that it had when the optimizer was made."""
+    """A parameter must be as it was when the optimizer was made, and can be written to."""
     if (velocity.shape, velocity.dtype) != (p.shape, p.dtype):
         raise InputError(f"{optimizer}: {name} was {velocity.dtype} {velocity.shape} and is now "
                          f"{p.dtype} {p.shape}; drop the gradients, and make a new {optimizer}")
+    data, places = p.data, zip(p.data.strides, p.shape, strict=True)
+    shown_twice = not data.flags.c_contiguous and any(not step and n > 1 for step, n in places)
+    if shown_twice or not getattr(data.flags, "writeable", True):  # CuPy's all are
+        raise InputError(f"{optimizer}: the array of parameter {name} is read-only, or has one "
+                         "number for several places; set its data to a copy")

@@ -5,8 +5,8 @@ from numbers import Integral
 
 from ..errors import InputError, InputTypeError
 
-__all__ = ["axes", "broadcast", "concat", "filled", "flatten", "number", "reshape", "take_channels",
-           "transpose", "whole"]
+__all__ = ["axes", "broadcast", "concat", "filled", "flatten", "number", "reshape", "shape",
+           "take_channels", "transpose", "whole"]
 
 
 def whole(op, name, value, least=1, most=math.inf):
@@ -17,12 +17,22 @@ def whole(op, name, value, least=1, most=math.inf):
     return int(value)
 
 
+def shape(function, sizes):
+    """Sizes that were given one by one."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        raise InputTypeError(f"{function}: the shape is {sizes[0]}; give its sizes one by one: "
+                             f"{function}({', '.join(map(str, sizes[0]))})")
+    return tuple(whole(function, "a size", size, least=0) for size in sizes)
+
+
 def number(op, name, value):
     """A real number, as Python's int or float: one of NumPy's would promote float32."""
     try:
-        return value if isinstance(value, int) else float(value)
+        if not isinstance(value, (str, bytes)):  # float("2") would take it
+            return value if isinstance(value, int) else float(value)
     except (TypeError, ValueError):
-        raise InputTypeError(f"{op}: {name} is {value!r}; it must be a number") from None
+        pass
+    raise InputTypeError(f"{op}: {name} is {value!r}; it must be a number")
 
 
 def axes(op, x, axis):
@@ -90,7 +100,8 @@ def concat(arrays, axis):
         raise InputError(f"concat: axis is {axis} but input 0 is {first.shape}")
     axis %= first.ndim
     for index, a in enumerate(arrays):
-        if (a.shape[:axis], a.shape[axis + 1 :]) != (first.shape[:axis], first.shape[axis + 1 :]):
+        others = (a.shape[:axis], a.shape[axis + 1 :])
+        if a.ndim != first.ndim or others != (first.shape[:axis], first.shape[axis + 1 :]):
             raise InputError(f"concat: input {index} is {a.shape} but input 0 is {first.shape}; "
                              f"all sizes but that of axis {axis} must be equal")
     return axis

@@ -1,12 +1,18 @@
 """How ops are called, and what the tape may hold."""
 
-from ..errors import DeviceError, InputError, InputTypeError, UsageError
+from ..errors import DeviceError, InputError, InputTypeError, MinialexError, UsageError
 
-__all__ = ["array", "backward", "call", "copied", "gradient", "gradients", "handed_to_numpy",
-           "misfit", "option", "static", "stored", "unchanged", "unused", "upstream"]
+__all__ = ["array", "backward", "call", "copied", "failed", "gradient", "gradients",
+           "handed_to_numpy", "misfit", "op_name", "option", "single", "static", "stored",
+           "unchanged", "unused", "upstream"]
 
 
 # Calls of an op
+
+
+def op_name(function):
+    """What errors call an op; a functools.partial or an object that is called has no name."""
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def static(op, names, last, signature):
@@ -26,6 +32,16 @@ def call(op, signature, inputs, options):
         raise InputTypeError(f"{op}: {error}; call {op}{shown}") from None
 
 
+def failed(op, error, signature, inputs, options):
+    """An op has raised this error: because of the call, or of numbers that are no floats?"""
+    if isinstance(error, MinialexError):
+        return
+    for name, x in call(op, signature, inputs, options).arguments.items():
+        if hasattr(x, "requires_grad") and x.dtype.kind != "f":
+            raise InputTypeError(f"{op}: {name} is {x.dtype}; it works on floats, so give it as "
+                                 f"array.astype('float32') ({error})") from error
+
+
 def option(op, tensor, bound):
     """This tensor came where no gradient flows; `bound` is the call."""
     name = next(name for name, value in reversed(bound.arguments.items()) if value is tensor)
@@ -38,27 +54,31 @@ def misfit(function, Tensor, named, inputs):
 
     It is no tensor, or on another device than the first tensor, or of another type.
     """
-    op, x = function.__name__, inputs[-1]
+    op, x = op_name(function), inputs[-1]
     names = [*named[: len(inputs)], *(f"input {i}" for i in range(len(named), len(inputs)))]
-    name = names[-1]
+    here = names[-1]
     if not isinstance(x, Tensor):
         remedy = "wrap it: Tensor(array, device=...)"
         if isinstance(x, (list, tuple)) and any(isinstance(item, Tensor) for item in x):
             remedy = f"give tensors one by one: {op}(*list)"
-        elif not function.__module__.startswith("minialex."):  # perhaps the caller's own
-            remedy += f"; if it is an option, declare @op(static=({name!r},))"
-        raise InputTypeError(f"{op}: {name} is a {type(x).__name__}, not a Tensor; {remedy}")
+        elif here in named and not str(function.__module__).startswith("minialex."):
+            # perhaps an op of the caller's own
+            remedy += f"; if it is an option, declare @op(static=({here!r},))"
+        raise InputTypeError(f"{op}: {here} is a {type(x).__name__}, not a Tensor; {remedy}")
     tensors = [(y, other) for y, other in zip(inputs, names, strict=True) if isinstance(y, Tensor)]
     first, other = tensors[0]
     if x.device is not first.device:
-        raise DeviceError(f"{op}: {name} {x.shape} on {x.device} but {other} {first.shape} on "
-                          f"{first.device}; call transfer({name}, '{first.device}')")
+        raise DeviceError(f"{op}: {here} {x.shape} on {x.device} but {other} {first.shape} on "
+                          f"{first.device}; call transfer({here}, '{first.device}')")
     # Parameters keep their type, whatever comes to meet them; else floats, float32 before others.
     kept, other = max(tensors, key=lambda pair: (
-        pair[0].requires_grad, pair[0].dtype.kind == "f", pair[0].dtype == "float32"))
-    x, name = next(pair for pair in tensors if pair[0].dtype not in (kept.dtype, bool))
-    raise InputTypeError(f"{op}: {name} is {x.dtype} but {other} is {kept.dtype}; nothing is "
-                         f"converted silently; give {name} as array.astype('{kept.dtype}')")
+        pair[0].dtype.isnative, pair[0].requires_grad, pair[0].dtype.kind == "f",
+        pair[0].dtype == "float32"))
+    others = [pair for pair in tensors if pair[0].dtype != kept.dtype]
+    x, here = min(others, key=lambda pair: pair[0].dtype == bool)  # masks may come with floats
+    raise InputTypeError(f"{op}: {here} is {x.dtype} but {other} is {kept.dtype}; nothing is "
+                         f"converted silently; give {here} as array.astype('{kept.dtype}')")
+
 
 # The tape
 
@@ -93,9 +113,18 @@ def gradient(tensor, given):
         return
     if getattr(given, "device", None) is not tensor.device or (
             (given.shape, given.dtype) != (tensor.shape, tensor.dtype)):
-        came = " ".join(str(getattr(given, name, "")) for name in ("dtype", "shape", "device"))
-        raise InputTypeError(f"grad: a {type(given).__name__} {came} came; give None, or a Tensor "
+        came = "".join(f" {getattr(given, name)}" for name in ("dtype", "shape", "device")
+                       if hasattr(given, name))
+        raise InputTypeError(f"grad: a {type(given).__name__}{came} came; give None, or a Tensor "
                              f"of {tensor.dtype} {tensor.shape} on {tensor.device}")
+
+
+def single(tensor):
+    """The tensor, which must have one element."""
+    if tensor.size != 1:
+        raise InputError(f"a tensor of shape {tensor.shape} is no single number, which has size 1; "
+                         "use x.numpy()")
+    return tensor
 
 
 def backward(tensor, gradient):

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import nn, ops
 from ..backend import Device
-from ..checks import padding, whole
+from ..checks import number, padding, whole
 from ..errors import InputError
 from ..ops.common import output_size
 from ..tensor import Tensor
@@ -155,7 +155,7 @@ class AlexNet(nn.Module):
             raise InputError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
         if norm not in NORMS:
             raise InputError(f"AlexNet: norm is {norm!r}; use 'paper' or 'caffe'")
-        if not 0 < width < math.inf:
+        if not 0 < number("AlexNet", "width", width) < math.inf:
             raise InputError(f"AlexNet: width is {width}; it must be more than 0, and finite")
         rng = nn.init.generator(seed)
         self.image_size, self.channels = image_size, channels

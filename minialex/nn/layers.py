@@ -23,7 +23,7 @@ class _Weighted(Module):
 
     def __init__(self, shape: tuple[int, ...], std: float | None, bias: float | None,
                  rng: Rng, device: Place) -> None:
-        checks.sizes(type(self).__name__, "weight", shape)
+        checks.weighted(type(self).__name__, shape, std, bias)
         std = init.he_std(shape) if std is None else std
         self.weight = Parameter(init.normal(init.generator(rng), shape, std), device)
         self.bias = None
@@ -143,7 +143,7 @@ class Sequential(Module):
     """One module after the other."""
 
     def __init__(self, *modules: Module) -> None:
-        self.modules = list(modules)
+        self.modules = checks.modules(modules)
 
     def forward(self, x: Tensor) -> Tensor:
         for module in self.modules:

@@ -59,7 +59,7 @@ class Module:
     def __init__(self) -> None:
         pass
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **options: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward(); define it")
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:

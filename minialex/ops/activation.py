@@ -33,7 +33,8 @@ def tanh(xp, x):
 
 @op
 def sigmoid(xp, x):
-    """1 / (1 + exp(-x)), in (0, 1).  Keeps y.  Paper: section 3.1.  Built in chapter 06."""
-    # For x < 0 the same as exp(x) / (1 + exp(x)): no exponential overflows.
-    y = xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-abs(x)))
-    return y, lambda gy: gy * y * (1 - y)
+    """1 / (1 + exp(-x)), in (0, 1).  Keeps exp(-|x|).  Paper: section 3.1.  Chapter 06."""
+    # For x < 0 the same as exp(x) / (1 + exp(x)): no exponential overflows. And the slope is
+    # y (1 - y), but that difference has no digits left where y is close to 1.
+    small = xp.exp(-abs(x))
+    return xp.exp(xp.minimum(x, 0)) / (1 + small), lambda gy: gy * (small / (1 + small) ** 2)

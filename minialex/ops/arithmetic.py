@@ -52,8 +52,15 @@ def div(xp, a, b):
     """a / b, broadcast.  Keeps y, b.  Built in chapter 02."""
     shape_a, shape_b = checks.broadcast("div", a, b)
     y = a / b
-    # Not -gy a / b**2: the square leaves the range of float32 from 1e-23 down, from 1e19 up.
-    return y, lambda gy: (_fit(gy / b, shape_a), _fit(gy * y / -b, shape_b))
+
+    def backward(gy):
+        # Not -gy a / b**2: the square leaves the range of float32 from 1e-23 down, from 1e19 up.
+        # Nor may gy y / b on the way: so divide first where gy and b are both large or both small.
+        first = (abs(gy) > 1) == (abs(b) > 1)
+        gb = -gy / xp.where(first, b, 1) * y / xp.where(first, 1, b)
+        return _fit(gy / b, shape_a), _fit(gb, shape_b)
+
+    return y, backward
 
 
 @op(operators=("__neg__",))
@@ -120,4 +127,4 @@ def mean(xp, x, axis=None, keepdims=False):
 
     y = (total / count).astype(x.dtype if x.dtype.kind == "f" else "float64")
     y = y if keepdims else y.squeeze(axes)
-    return y, lambda gy: xp.broadcast_to(gy.reshape(kept) / count, shape)
+    return y, lambda gy: xp.broadcast_to(gy.reshape(kept) * (1 / count), shape)

@@ -52,7 +52,8 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
                     xp.matmul(rows[:, made], kernels[:, made].T, out=flat)
                     gx[part, :, :, seen] = xp.add_patches(columns, xs.shape, (kh, kw), stride, pad)
             # In two stages, because one long sum of float32 loses digits, and is slow on a GPU.
-            return gw, gy[part].sum(axis=2).sum(axis=(0, 1), dtype="float64")
+            wide = "float64" if ow > 256 else None  # for all, it takes twice as long
+            return gw, gy[part].sum(axis=2, dtype=wide).sum(axis=(0, 1), dtype="float64")
 
         gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
         return (gx, gw.reshape(w.shape), gb.astype(w.dtype))[: len(needs)]

@@ -2,7 +2,7 @@
 
 from .. import checks
 from ..operation import op
-from .common import select
+from .common import select, sum_wide
 
 __all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
 
@@ -20,8 +20,8 @@ def softmax(xp, x, axis=-1):
     checks.filled("softmax", x)
     axes = checks.axes("softmax", x, axis)
     powers = xp.exp(_half_below(x, axes)) ** 2
-    y = powers / powers.sum(axis=axes, keepdims=True)
-    return y, lambda gy: y * (gy - (gy * y).sum(axis=axes, keepdims=True))
+    y = powers / sum_wide(powers, axes)
+    return y, lambda gy: y * (gy - sum_wide(gy * y, axes))
 
 
 @op(static=("axis",))
@@ -30,8 +30,8 @@ def log_softmax(xp, x, axis=-1):
     checks.filled("log_softmax", x)
     axes = checks.axes("log_softmax", x, axis)
     half = _half_below(x, axes)
-    y = 2 * half - xp.log((xp.exp(half) ** 2).sum(axis=axes, keepdims=True))
-    return y, lambda gy: gy - xp.exp(y) * gy.sum(axis=axes, keepdims=True)
+    y = 2 * half - xp.log(sum_wide(xp.exp(half) ** 2, axes))
+    return y, lambda gy: gy - xp.exp(y) * sum_wide(gy, axes)
 
 
 @op(static=("labels",))
@@ -55,6 +55,6 @@ def softmax_cross_entropy(xp, logits, labels):
 
     def backward(gy):
         # d loss / d logits = (softmax - one-hot) / N
-        return (p - right) * (gy / n)
+        return (p - right) * (gy * (1 / n))
 
-    return ((xp.log(total) - 2 * chosen) / n).sum(), backward
+    return ((xp.log(total) - 2 * chosen) * (1 / n)).sum(), backward

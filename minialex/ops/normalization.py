@@ -38,7 +38,8 @@ def local_response_norm(xp, x, *, size=5, k=2.0, alpha=1e-4, beta=0.75):
         s[..., c] = k + alpha * sum of x[..., j]**2 over the `size` channels j around c
         y         = x / s**beta
 
-    x, y: (N, H, W, C), any unit; alpha is not divided by size (Not 2012: the run divided it by 5).
+    x, y: (N, H, W, C), any unit, in float32 up to 1e19 (the gradient has factors near x**-2);
+    alpha is not divided by size (Not 2012: the run divided it by 5).
     Keeps x; s is computed again in backward, image by image in the cache, which costs less than
     fetching it from memory.  Paper: section 3.3.  Built in chapter 06.
     """

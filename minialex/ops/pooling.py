@@ -1,7 +1,5 @@
 """Pooling: one number for each window of the image."""
 
-import math
-
 from .. import checks
 from ..operation import op
 from .common import output_size, select
@@ -15,20 +13,21 @@ def _shifts(a, axis, size, stride, positions):
             for k in range(size)]
 
 
-def _largest(xp, views, out, which):
-    """The largest of the views, and which of them it was: of equal ones, the first.
+def _largest(xp, a, windows, out, which):
+    """The largest number of each window, and which of them it was: of equal ones, the first.
 
-    NaN counts as infinity when it comes to which, and makes the largest NaN.
+    A NaN is larger than all numbers, infinity too.
     """
+    views, nans = _shifts(a, *windows), _shifts(xp.isnan(a), *windows)
     largest = views[0]
     for view in views[1:] or views:
         largest = xp.maximum(largest, view, out=out)
-    # Which it was: as many as come before it, all of them smaller.
-    top = xp.fmin(out, math.inf, out=xp.empty(out.shape, out.dtype))
-    smaller = xp.less(views[0], top, out=which.view(bool))
-    for view in views[1:-1]:
-        too = xp.less(view, top, out=xp.empty(out.shape, bool))
-        smaller = xp.logical_and(smaller, too, out=too)
+    # Which it was: as many as come before it, each another number (all are, beside a NaN).
+    smaller = which.view(bool)
+    xp.greater(xp.not_equal(views[0], out, out=smaller), nans[0], out=smaller)
+    for view, nan in list(zip(views, nans, strict=True))[1:-1]:
+        too = xp.not_equal(view, out, out=xp.empty(out.shape, bool))
+        smaller = xp.logical_and(smaller, xp.greater(too, nan, out=too), out=too)
         xp.add(which, smaller, out=which)
 
 
@@ -49,7 +48,7 @@ def max_pool2d(xp, x, *, size, stride):
 
     x: (N, H, W, C) -> y: (N, OH, OW, C), OH = (H - size) // stride + 1; size at most 255.
     First down the rows, then across the columns: 2 * size steps instead of size * size. Of equal
-    winners the gradient goes to the leftmost, and in its column to the uppermost.
+    winners the gradient goes to the leftmost, and in its column to the uppermost; a NaN wins.
     Keeps which number won, a byte each: neither x nor y (a third less memory at full size).
     Paper: section 3.4 (size 3, stride 2).  Built in chapter 06.
     """
@@ -58,12 +57,13 @@ def max_pool2d(xp, x, *, size, stride):
     oh, ow = output_size("max_pool2d", (h, w), (size, size), stride)
     y = xp.empty((n, oh, ow, c), x.dtype)
     row, column = xp.empty((n, oh, w, c), xp.uint8), xp.empty((n, oh, ow, c), xp.uint8)
+    down, across = (1, size, stride, oh), (2, size, stride, ow)  # what _shifts is given
     scratch_bytes = 2 * x.nbytes // n
 
     def forward(part):
         best = xp.empty(row[part].shape, x.dtype)  # the largest down each column of a window
-        _largest(xp, _shifts(x[part], 1, size, stride, oh), best, row[part])
-        _largest(xp, _shifts(best, 2, size, stride, ow), y[part], column[part])
+        _largest(xp, x[part], down, best, row[part])
+        _largest(xp, best, across, y[part], column[part])
 
     xp.over_batch(forward, n, scratch_bytes)
 
@@ -73,8 +73,8 @@ def max_pool2d(xp, x, *, size, stride):
         def pull(part):
             gx[part] = 0
             gbest = xp.zeros(row[part].shape, gy.dtype)
-            _give_back(xp, gy[part], column[part], _shifts(gbest, 2, size, stride, ow), stride)
-            _give_back(xp, gbest, row[part], _shifts(gx[part], 1, size, stride, oh), stride)
+            _give_back(xp, gy[part], column[part], _shifts(gbest, *across), stride)
+            _give_back(xp, gbest, row[part], _shifts(gx[part], *down), stride)
 
         xp.over_batch(pull, n, scratch_bytes)
         return gx
@@ -87,25 +87,26 @@ def avg_pool2d(xp, x, *, size, stride):
     """The mean of each window.
 
     x: (N, H, W, C) -> y: (N, OH, OW, C), OH = (H - size) // stride + 1.  Keeps nothing.
+    First down the rows, then across the columns, as in max_pool2d.
     After LeCun et al. 1998 (size 2, stride 2), without its trained gain.  Built in chapter 07.
     """
     size, stride = checks.pool2d("avg_pool2d", x, size, stride)
     (n, h, w, c), share = x.shape, 1 / size**2
     oh, ow = output_size("avg_pool2d", (h, w), (size, size), stride)
-    y, part = xp.zeros((n, oh, ow, c), x.dtype), xp.empty((n, oh, ow, c), x.dtype)
-
-    def windows(a):
-        """size * size views (N, OH, OW, C) of a; view k holds number k of every window."""
-        return [view for rows in _shifts(a, 1, size, stride, oh)
-                for view in _shifts(rows, 2, size, stride, ow)]
-
-    for window in windows(x):
-        xp.add(y, xp.multiply(window, share, out=part), out=y)
+    column, part = xp.zeros((n, oh, w, c), x.dtype), xp.empty((n, oh, w, c), x.dtype)
+    y = xp.zeros((n, oh, ow, c), x.dtype)
+    for view in _shifts(x, 1, size, stride, oh):
+        xp.add(column, xp.multiply(view, share, out=part), out=column)
+    for view in _shifts(column, 2, size, stride, ow):
+        xp.add(y, view, out=y)
 
     def backward(gy):
-        gx, each = xp.zeros((n, h, w, c), gy.dtype), gy * share
-        for gwindow in windows(gx):
-            xp.add(gwindow, each, out=gwindow)
+        each, gcolumn = gy * share, xp.zeros((n, oh, w, c), gy.dtype)
+        for gview in _shifts(gcolumn, 2, size, stride, ow):
+            xp.add(gview, each, out=gview)
+        gx = xp.zeros((n, h, w, c), gy.dtype)
+        for gview in _shifts(gx, 1, size, stride, oh):
+            xp.add(gview, gcolumn, out=gview)
         return gx
 
     return y, backward
