@@ -587,7 +587,8 @@ def guesses(pictures, best, right):
         above.set_title(name)
         for rank, (guess, share) in enumerate(rows):
             below.barh(-rank, share, color="#90cdf4" if guess == name else LIGHT)
-            below.text(0.02, -rank, guess[:20], va="center", fontsize=9, in_layout=False)
+            below.text(0.02, -rank, guess.split(",")[0][:20], va="center", fontsize=9,
+                       in_layout=False)
         below.set_xlim(0, 1)
     return figure
 

@@ -12,9 +12,12 @@ pytestmark = pytest.mark.ch12
 def of_top5(answers, what, scores, labels):
     right = scores[np.arange(len(labels)), labels][:, None]
     better, as_good = np.sum(scores > right, axis=1), np.sum(scores >= right, axis=1)
+    first = np.argsort(-scores, axis=1, kind="stable")[:, :5]  # a tie as the order has it
+    listed = float(np.mean([label not in some for label, some in zip(labels, first, strict=True)]))
     expected = float(np.mean(as_good - 1 >= 5))
     same(f"top5_error of {what}", answers.top5_error(scores, labels), expected, [
         (float(np.mean(better >= 5)), "A class with the same score counts as a better guess."),
+        (listed, "A class with the same score counts as a better guess, wherever sorting puts it."),
         (float(np.mean(as_good >= 5)), "The right class was counted as better than itself."),
         (float(np.mean(as_good >= 2)), "That is the top-1 error."),
         (1 - expected, "That is the share that is right."),
@@ -74,6 +77,8 @@ def test_vote(answers, count, expected):
          np.array(expected), [
              (labels[order[:, 0]], "That is the class of the nearest picture alone."),
              (order[:, 0], "Those are numbers of pictures; look up their classes."),
+             (order[:, :count], "Those are numbers of pictures; look up their classes, and count."),
+             (labels[order[:, :count]], "Those are the classes; which one occurs most often?"),
              (np.array(far), "Those are the farthest; argsort begins with the smallest."),
              (np.array([7 if count == 3 else expected[0], 7]), "Of a tie, the smaller number wins.")
          ])

@@ -23,7 +23,7 @@ def test_rows_of(answers, n, size):
     counts = [len(part) for part in parts]
     joined = sorted(itertools.chain(*parts))
     every = list(range(n))
-    same(f"all rows of the {size} ranks, of {n} images,", joined, every, [
+    same(f"rows_of({n}, rank, {size}), of all ranks together,", joined, every, [
         (every[: n // size * size], "The images that are left over belong to nobody."),
         (every[: len(joined)], "The last images belong to nobody.")])
     if max(counts) - min(counts) > 1:
@@ -36,12 +36,12 @@ def test_joined_gradient(answers, counts):
     of_images = np.random.default_rng(0).standard_normal((sum(counts), 5))
     parts = np.split(of_images, np.cumsum(counts)[:-1])
     gradients = [part.mean(axis=0) if len(part) else np.full(5, np.nan) for part in parts]
-    right, nothing = of_images.mean(axis=0), np.full(5, np.nan)
+    right = of_images.mean(axis=0)
     same(f"joined_gradient(gradients, {list(counts)})",
          answers.joined_gradient(gradients, list(counts)), right, [
-             (np.mean(gradients, axis=0) if all(counts) else nothing,
-              "That is the plain mean of the means, or it has taken in a rank without images." if
-              all(counts) else "NaN times 0 is NaN; leave out the rank without images."),
+             (np.mean(gradients, axis=0), "That is the plain mean of the means; each must be "
+              "weighted with its images." if all(counts) else
+              "NaN times 0 is NaN; leave out the rank without images."),
              (right * sum(counts), "Divide by the number of all images."),
              (np.nanmean(gradients, axis=0), "Each mean must be weighted with its images."),
              (np.nansum(gradients, axis=0), "That is the sum of the means.")])
