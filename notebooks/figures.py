@@ -538,7 +538,7 @@ def crops(image, views, size):
     return figure
 
 
-def plateaus(classes, mean_of=1, **curves):
+def plateaus(classes, mean_of=1, lowest=0, **curves):
     """Chapter 11: losses of runs, step by step; dotted: ln n for each n of `classes`.
 
     mean_of: steps to average over; if more than one, the losses themselves are drawn thinly.
@@ -554,7 +554,7 @@ def plateaus(classes, mean_of=1, **curves):
         ax.axhline(np.log(n), color="black", ls=":", lw=1)
         ax.annotate(f"ln {n}", (1, np.log(n)), (4, 0), xycoords=("axes fraction", "data"),
                     textcoords="offset points", va="center", annotation_clip=False)
-    ax.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    ax.set(xlabel="step", ylabel="loss", ylim=(lowest, None))
     ax.legend()
     return figure
 
@@ -567,10 +567,10 @@ def long_run(steps, epochs, falls):
                             (axes[1], ("top1_error", "top5_error"), "share of wrong answers")):
         for name, colour in zip(names, (ORANGE, BLUE), strict=True):
             ax.plot(range(1, len(epochs) + 1), [epoch[name] for epoch in epochs], color=colour,
-                    label=name)
+                    label=name.replace("_", " "))
         ax.vlines(falls, 0, ax.get_ylim()[1], color="black", ls=":", lw=1)
         ax.set(xlabel="epoch", ylabel=unit, ylim=(0, None), xticks=range(0, len(epochs) + 1, 6))
-        ax.legend()
+        ax.legend(frameon=True, framealpha=1, edgecolor="white")
     return figure
 
 
