@@ -82,7 +82,7 @@ def fault(path: Path, download: Download) -> str | None:
 def _watch(address: str, file: BinaryIO, name: str, size: int | None, patience: Patience,
            progress: Progress) -> None:
     """Let a thread write to the file until all has come, or the server is given up."""
-    import pooch  # noqa: F401  # takes a while, which is not the server's
+    import requests  # noqa: F401  # takes a while, which is not the server's
 
     most = MOST_BYTES if size is None else size
     errors: list[Exception] = []
