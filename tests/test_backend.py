@@ -163,6 +163,14 @@ def test_arrays_become_c_ordered_and_native_where_they_enter(devices, array):
         np.testing.assert_array_equal(np.array(array.tolist()), expected)
 
 
+def test_what_leaves_a_device_is_native():
+    """A checkpoint, say, which is written as it lies in memory."""
+    tensor = Tensor(np.zeros(3, np.float32), "cpu:0")
+    tensor.data = np.arange(3).astype(">f4")
+    assert tensor.numpy().dtype.isnative
+    np.testing.assert_array_equal(tensor.numpy(), [0, 1, 2])
+
+
 def test_mapped_file_is_copied(device, tmp_path):
     np.asfortranarray(SIX).tofile(tmp_path / "six")
     mapped = np.memmap(tmp_path / "six", np.float32, "r", shape=SIX.shape, order="F")
@@ -224,6 +232,29 @@ def test_use_as_a_block(devices):
             assert Tensor([1.0], devices[0]).device == devices[0], "a named device comes first"
         assert Tensor([1.0]).device is device
     assert Tensor([1.0]).device == "cpu:0"
+
+
+def test_use_may_be_made_before_its_block_and_entered_again(devices):
+    """Also in another thread than the one that made it."""
+    first, second = backend.device("cpu:0"), backend.device("cpu:1")
+    there = backend.use(second)
+    backend.use(first)
+    found = []
+
+    def enter():
+        with there as device:
+            found.extend([device, backend.default()])
+        found.append(backend.default())
+
+    for start in (enter, enter, lambda: in_thread(enter)):
+        start()
+    assert found == 3 * [second, second, first]
+
+
+def in_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
 
 
 def test_use_is_undone_by_an_error():

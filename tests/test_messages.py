@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minialex as ma
-from minialex import ops
+from minialex import nn, ops
 from minialex.backend import DeviceError
 from minialex.errors import MinialexError
 
@@ -253,6 +253,45 @@ ROWS = {
     "integers before floats": (lambda t: t(2, dtype="int64") * t(2), TypeError,
                                "mul: a is int64 but b is float32; ",
                                "give a as array.astype('float32')"),
+    "mask before floats": (lambda t: t(2, dtype=bool) * t(2), TypeError,
+                           "mul: a is bool but b is float32; ",
+                           "give a as array.astype('float32')"),
+    "mask as input": (lambda t: ops.linear(t(8, 3, dtype=bool), t.weight(3, 4)), TypeError,
+                      "linear: x is bool but w is float32; "),
+    "tanh of integers": (lambda t: ops.tanh(t(3, dtype="int64")), TypeError,
+                         "tanh: x is int64; it works on floats", "array.astype('float32')"),
+    "lrn of pixels": (lambda t: ops.local_response_norm(t(1, 2, 2, 3, dtype="uint8")), TypeError,
+                      "local_response_norm: x is uint8; it works on floats",
+                      "array.astype('float32')"),
+    "minus of a mask": (lambda t: -t(3, dtype=bool), TypeError, "neg: a is bool; it works on"),
+    "pixels times 300": (lambda t: t(3, dtype="uint8") * 300, TypeError, "mul: a is uint8; it"),
+    "concat of ranks": (lambda t: ops.concat(t(2, 3), t(2)), ValueError,
+                        "concat: input 1 is (2,) but input 0 is (2, 3)"),
+    "concat with a number": (lambda t: ops.concat(t(3), t()), ValueError,
+                             "concat: input 1 is () but input 0 is (3,)"),
+    "word as exponent": (lambda t: t(3) ** "2", TypeError, "power: exponent is '2'; it must be"),
+    "number of many": (lambda t: float(t(2, 3)), ValueError,
+                       "a tensor of shape (2, 3) is no single number", "x.numpy()"),
+    "truth of many": (lambda t: bool(t(2, 3)), ValueError,
+                      "a tensor of shape (2, 3) is no single number", "x.numpy()"),
+    "shape in zeros": (lambda t: ma.zeros((2, 3)), TypeError,
+                       "zeros: the shape is (2, 3); ", "zeros(2, 3)"),
+    "shape in randn": (lambda t: ma.randn([2, 3], rng=np.random.default_rng(0)), TypeError,
+                       "randn: the shape is [2, 3]; ", "randn(2, 3)"),
+    "half a number": (lambda t: ma.zeros(2.5), ValueError, "zeros: a size is 2.5; "),
+    "grad of a number": (lambda t: setattr(t(2), "grad", 0), TypeError,
+                         "grad: a int came; give None, or a Tensor of float32 (2,)"),
+    "bias or not": (lambda t: nn.Linear(3, 2, bias=False), TypeError,
+                    "Linear: bias is False; ", "0.0, or None"),
+    "bias in words": (lambda t: nn.Conv2d(1, 2, 3, bias="no"), TypeError, "Conv2d: bias is 'no'"),
+    "negative std": (lambda t: nn.Conv2d(1, 2, 3, std=-1), ValueError, "Conv2d: std is -1; "),
+    "probability in words": (lambda t: nn.Dropout("0.5"), TypeError, "Dropout: p is '0.5'; "),
+    "list of modules": (lambda t: nn.Sequential([nn.ReLU()]), TypeError,
+                        "Sequential: input 0 is of type list; ", "Sequential(*list)"),
+    "class for a module": (lambda t: nn.Sequential(nn.Tanh(), nn.ReLU), TypeError,
+                           "Sequential: input 1 is of type type; ", "such as ReLU()"),
+    "width in words": (lambda t: ma.models.AlexNet((t.here, t.there), width="half"), TypeError,
+                       "AlexNet: width is 'half'; it must be a number"),
     "array first": (lambda t: ops.relu(np.ones(3)), TypeError,
                     "relu: x is a ndarray, not a Tensor; wrap it: Tensor("),
     "array second": (lambda t: ops.linear(t(8, 3), np.ones((3, 4))), TypeError,
@@ -286,6 +325,13 @@ ROWS = {
     for name, (call, *text) in ROWS.items()])
 def test_bad_input(call, error, pattern, devices):
     check(lambda: call(Maker(*devices)), error, pattern)
+
+
+def test_a_mask_may_follow_floats(device):
+    keep = ma.Tensor(np.array([True, False]), device)
+    x = ma.Tensor(np.array([3, 4], np.float32), device, requires_grad=True)
+    (x * keep / ma.Tensor(np.array([True, True]), device)).backward(np.array([5, 6]))
+    assert x.grad.numpy().tolist() == [5, 0]
 
 
 MIXED = {

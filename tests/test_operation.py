@@ -145,6 +145,31 @@ def test_a_forgotten_declaration_is_named(call, device):
     assert isinstance(caught.value, MinialexError)
 
 
+def test_several_inputs_of_any_number_have_no_name_to_declare(device):
+    @op
+    def total(xp, *arrays):
+        return sum(arrays), lambda gy: (gy,) * len(arrays)
+
+    with pytest.raises(TypeError) as caught:
+        total(leaf([1], device), 3)
+    assert str(caught.value) == ("total: input 1 is a int, not a Tensor; "
+                                 "wrap it: Tensor(array, device=...)")
+
+
+def test_an_op_may_be_made_of_anything_that_is_called(device):
+    class Scale:
+        def __call__(self, xp, x, *, k=3):
+            return k * x, lambda gy: k * gy
+
+    for scale in (op(Scale()), op(functools.partial(Scale(), k=3)),
+                  op(lambda xp, x: (3 * x, lambda gy: 3 * gy))):
+        x = leaf([1, 2], device)
+        scale(x).backward([1, 1])
+        assert x.grad.numpy().tolist() == [3, 3]
+        with pytest.raises(TypeError, match="x is a float, not a Tensor"):
+            scale(1.0)
+
+
 def test_ops_of_the_library_do_not_speak_of_declarations(device):
     with pytest.raises(TypeError) as caught:
         leaf([[1]], device) @ 3

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minialex import Tensor, backend, nn, ops, optim
+from minialex.errors import MinialexError
 
 pytestmark = pytest.mark.ch04
 
@@ -234,6 +235,37 @@ def test_another_kind_of_array_in_a_parameter(other, message):
     w.data = other
     with pytest.raises(ValueError, match=rf"SGD: {message}; .*make a new SGD"):
         optimizer.step()
+
+
+@pytest.mark.parametrize("view", [
+    lambda a: np.broadcast_to(a[:1], a.shape),
+    lambda a: np.lib.stride_tricks.as_strided(a, a.shape, (0, a.strides[1])),
+    lambda a: np.frombuffer(a.tobytes(), a.dtype).reshape(a.shape),
+], ids=["broadcast", "overlapping", "read-only"])
+def test_array_that_cannot_be_updated_is_refused(view):
+    w = weight(np.zeros((700, 3)), "cpu:0", 1.0, np.float32)
+    sgd = optim.SGD({"w": w})
+    w.data = view(np.ones((700, 3), np.float32))
+    with pytest.raises(ValueError, match=r"^SGD: the array of parameter w is read-only.*a copy$"):
+        sgd.step()
+    assert (w.numpy() == 1).all()
+
+
+def test_parameter_without_numbers(device):
+    w = weight(np.zeros((0, 3)), device)
+    sgd = optim.SGD([w])
+    ops.sum(w).backward()
+    sgd.step()
+    assert w.shape == (0, 3)
+
+
+@pytest.mark.parametrize("options", [
+    {"lr": "0.1"}, {"momentum": None}, {"weight_decay": [1]}, {"rules": {"*bias": 0.5}}], ids=str)
+def test_options_of_other_types(options, device):
+    name = next(iter(options))
+    with pytest.raises(MinialexError, match=f"^SGD: {name} (is|are) ") as caught:
+        optim.SGD([weight([1, 2], device)], **options)
+    assert isinstance(caught.value, TypeError)
 
 
 @pytest.mark.ch08
