@@ -80,20 +80,12 @@ def curves(lines, looks=((GREY, "-"), (BLUE, "-"), (ORANGE, "--")), **axes):
     return figure
 
 
-def answers(photographs, maps):
-    """Chapter 12: photographs, and beside each what some kernels answer; white is the most.
-
-    photographs: (N, H, W, 3) uint8. maps: {title: (N, H, W)}, one for each kernel.
-    """
-    figure, axes = plt.subplots(len(photographs), 1 + len(maps), squeeze=False,
-                                figsize=(7.4, 1.52 * len(photographs)))
-    for n, (photograph, row) in enumerate(zip(photographs, axes, strict=True)):
-        row[0].imshow(photograph[::3, ::3])
-        for (title, of_kernel), ax in zip(maps.items(), row[1:], strict=True):
-            ax.imshow(of_kernel[n], cmap="gray", vmin=0, vmax=of_kernel.max(),
-                      interpolation="nearest")
-            ax.set_title(title if n == 0 else "", fontsize=9)
-    for ax in axes.flat:
+def answers(pictures):
+    """Chapter 05: grey pictures side by side. pictures: {title: (H, W)}."""
+    figure, axes = plt.subplots(1, len(pictures), figsize=(8.5, 2.9))
+    for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
+        ax.imshow(picture, cmap="gray")
+        ax.set_title(title)
         ax.axis("off")
     return figure
 
@@ -257,24 +249,15 @@ def learning(losses, test_losses, errors):
     return figure
 
 
-def kernels(rows, measure):
-    """Chapter 12: first kernels as small colour pictures, zero grey; each stretched to its range.
-
-    rows: {label: the kernels (11, 11, 3, 48) of both columns}, one row of pictures for each label.
-    measure: kernels -> (48,), a number for each; the last row sorts, each has its median as title.
-    """
-    figure, axes = plt.subplots(len(rows), 2, figsize=(8.5, 3.3 * len(rows)), squeeze=False)
-    orders = [np.argsort(measure(column)) for column in list(rows.values())[-1]]
-    for (label, columns), of_row in zip(rows.items(), axes, strict=True):
-        for number, (column, order, ax) in enumerate(zip(columns, orders, of_row,
-                                                               strict=True)):
-            k = 0.5 + 0.5 * column[..., order] / np.abs(column[..., order]).max(axis=(0, 1, 2))
-            k = np.pad(k, ((0, 1), (0, 1), (0, 0), (0, 0)), constant_values=1)  # white between them
-            # (12, 12, 3, 48) -> (72, 96, 3): 6 rows of 8 kernels
-            k = k.reshape(12, 12, 3, 6, 8).transpose(3, 0, 4, 1, 2).reshape(72, 96, 3)
-            ax.imshow(k, interpolation="nearest")
-            ax.set_title(f"column {number}, {label}: {np.median(measure(column)):.2f}")
-            ax.axis("off")
+def kernels(before, after):
+    """Chapter 07: kernels (KH, KW, 1, O) as pictures, before training above, after it below."""
+    figure, axes = plt.subplots(2, before.shape[3], figsize=(8.5, 3))
+    for row, some, name in zip(axes, (before, after), ("before", "after"), strict=True):
+        for k, ax in enumerate(row):
+            ax.imshow(some[:, :, 0, k], cmap="RdBu_r", vmin=-1, vmax=1)
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        row[0].set_ylabel(name)
     return figure
 
 
@@ -673,4 +656,43 @@ def workers(counts, milliseconds, speed_ups):
     axes[1].set(xlabel="workers", title="times as fast as one worker")
     axes[1].loglog(counts, counts, "k:")
     axes[0].legend()
+    return figure
+
+
+def column_kernels(rows, measure):
+    """Chapter 12: first kernels as small colour pictures, zero grey; each stretched to its range.
+
+    rows: {label: the kernels (11, 11, 3, 48) of both columns}, one row of pictures for each label.
+    measure: kernels -> (48,), a number for each; the last row sorts, each has its median as title.
+    """
+    figure, axes = plt.subplots(len(rows), 2, figsize=(8.5, 3.3 * len(rows)), squeeze=False)
+    orders = [np.argsort(measure(column)) for column in list(rows.values())[-1]]
+    for (label, columns), of_row in zip(rows.items(), axes, strict=True):
+        for number, (column, order, ax) in enumerate(zip(columns, orders, of_row,
+                                                               strict=True)):
+            k = 0.5 + 0.5 * column[..., order] / np.abs(column[..., order]).max(axis=(0, 1, 2))
+            k = np.pad(k, ((0, 1), (0, 1), (0, 0), (0, 0)), constant_values=1)  # white between them
+            # (12, 12, 3, 48) -> (72, 96, 3): 6 rows of 8 kernels
+            k = k.reshape(12, 12, 3, 6, 8).transpose(3, 0, 4, 1, 2).reshape(72, 96, 3)
+            ax.imshow(k, interpolation="nearest")
+            ax.set_title(f"column {number}, {label}: {np.median(measure(column)):.2f}")
+            ax.axis("off")
+    return figure
+
+
+def kernel_answers(photographs, maps):
+    """Chapter 12: photographs, and beside each what some kernels answer; white is the most.
+
+    photographs: (N, H, W, 3) uint8. maps: {title: (N, H, W)}, one for each kernel.
+    """
+    figure, axes = plt.subplots(len(photographs), 1 + len(maps), squeeze=False,
+                                figsize=(7.4, 1.52 * len(photographs)))
+    for n, (photograph, row) in enumerate(zip(photographs, axes, strict=True)):
+        row[0].imshow(photograph[::3, ::3])
+        for (title, of_kernel), ax in zip(maps.items(), row[1:], strict=True):
+            ax.imshow(of_kernel[n], cmap="gray", vmin=0, vmax=of_kernel.max(),
+                      interpolation="nearest")
+            ax.set_title(title if n == 0 else "", fontsize=9)
+    for ax in axes.flat:
+        ax.axis("off")
     return figure
