@@ -659,7 +659,7 @@ def workers(counts, milliseconds, speed_ups):
     return figure
 
 
-def column_kernels(rows, measure):
+def kernel_rows(rows, measure):
     """Chapter 12: first kernels as small colour pictures, zero grey; each stretched to its range.
 
     rows: {label: the kernels (11, 11, 3, 48) of both columns}, one row of pictures for each label.
