@@ -133,6 +133,7 @@ def test_outputs_name_no_machine_and_no_path(text):
 @pytest.mark.parametrize("text", [t for t in TEXTS if t.name[:2] in COMPUTE], ids=str)
 def test_one_changed_line_moves_a_chapter_to_a_gpu(text, tmp_path):
     """On the stand-in for CuPy, with a figure that is not shown."""
+    pytest.importorskip("IPython", reason="pip install 'minialex[notebooks]'")
     first, *rest = code(text)
     line = SWITCH[text.name[:2] in TWO_DEVICES][0]
     assert line in first
