@@ -197,7 +197,8 @@ def _walk_back(root: Node, gradient: Array) -> None:
                 checks.unchanged(node.name, index, parent, node.made, node.device)
                 others = [o for o in (gy, *gradients[:index]) if type(o) is type(g)]
                 shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
-                _add_to_leaf(parent, g, shared or 0 in g.strides)  # 0: one number for many entries
+                # One number for many entries has a stride of 0, or no strides if they are one.
+                _add_to_leaf(parent, g, shared or 0 in (g.strides or (0,)))
             elif parent in pending:
                 pending[parent] = _sum(node.device, pending[parent], g)
             else:

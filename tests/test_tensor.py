@@ -312,6 +312,18 @@ def test_each_leaf_owns_the_memory_of_its_gradient(device, function):
     np.testing.assert_array_equal(upstream.numpy(), 1)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (2, 3)], ids=str)
+@pytest.mark.parametrize("function", [
+    ops.sum, ops.mean, lambda x: 3 * ops.sum(x), lambda x: 3 * ops.sum(ops.reshape(x, (-1,))),
+], ids=["sum", "mean", "scaled", "reshaped"])
+def test_a_gradient_can_be_written_to(device, shape, function):
+    x = leaf(np.ones(shape), device)
+    function(x).backward()
+    with x.device:
+        x.grad.data[...] = 7
+    np.testing.assert_array_equal(x.grad.numpy(), np.full(shape, 7))
+
+
 # What the tape holds, and how long
 
 
