@@ -49,7 +49,7 @@ class Tensor:
                  requires_grad: bool = False) -> None:
         if isinstance(array, Tensor):
             raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
-        listed, array = not hasattr(array, "dtype"), np.asanyarray(array)
+        listed, array = not hasattr(array, "dtype"), checks.converted(np.asanyarray, array)
         if listed and array.dtype == np.float64:
             array = array.astype(np.float32)
         checks.array(array, requires_grad)
@@ -121,8 +121,9 @@ class Tensor:
     def __getstate__(self) -> dict[str, Any]:
         """What copy and pickle keep: the values on the host, and the device by its name."""
         checks.copied(self)
-        slots = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
-        state = {name: getattr(self, name) for name in slots - {"__weakref__"}}
+        own = getattr(self, "__dict__", ())  # where a class made from this one has no slots
+        names = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", own)}
+        state = {name: getattr(self, name) for name in names - {"__weakref__"}}
         return {**state, "data": self.numpy(), "device": self.device.name, "changed": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -132,7 +133,7 @@ class Tensor:
         self.data = self.device.asarray(state["data"])
 
     def detach(self) -> Tensor:
-        """The same values (not copied), off the tape."""
+        """The same values, off the tape: not copied, so an optimizer's step changes both."""
         return Tensor._of(self.data, self.device)
 
     def backward(self, gradient: Any = None) -> None:
@@ -143,9 +144,8 @@ class Tensor:
         """
         checks.backward(self, gradient)
         seed = np.ones(self.shape) if gradient is None else gradient
-        seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
-        checks.upstream(self, seed)
-        gradient = self.device.asarray(seed, self.dtype)
+        seed = seed.numpy() if isinstance(seed, Tensor) else checks.converted(np.asarray, seed)
+        gradient = self.device.asarray(checks.upstream(self, seed), self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
         else:

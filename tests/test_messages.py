@@ -201,6 +201,14 @@ ROWS = {
                               "sum: axis is 0.5 but x has shape (2, 3); ", "-2 .. 1"),
     "mean over a list of axes": (lambda t: ops.mean(t(2, 3), axis=[0, 1]), ValueError,
                                  "mean: axis is [0, 1] but x has shape (2, 3); ", "-2 .. 1"),
+    "lrn of words": (lambda t: ops.local_response_norm(t(1, 2, 2, 3), k="2"), TypeError,
+                     "local_response_norm: k is '2'; it must be a number"),
+    "lrn without alpha": (lambda t: ops.local_response_norm(t(1, 2, 2, 3), alpha=None), TypeError,
+                          "local_response_norm: alpha is None; it must be a number"),
+    "lrn of a list": (lambda t: ops.local_response_norm(t(1, 2, 2, 3), beta=[0.75]), TypeError,
+                      "local_response_norm: beta is [0.75]; it must be a number"),
+    "lrn of no number": (lambda t: ops.local_response_norm(t(1, 2, 2, 3), beta=np.nan), ValueError,
+                         "local_response_norm: k is 2.0, alpha is 0.0001, beta is nan; ", "finite"),
     "power of a list": (lambda t: t(2, 3) ** [1, 2], TypeError,
                         "power: exponent is [1, 2]; it must be a number"),
     "mean of nothing": (lambda t: ops.mean(t(0, 3)), ValueError,
@@ -290,6 +298,10 @@ ROWS = {
                         "Sequential: input 0 is of type list; ", "Sequential(*list)"),
     "class for a module": (lambda t: nn.Sequential(nn.Tanh(), nn.ReLU), TypeError,
                            "Sequential: input 1 is of type type; ", "such as ReLU()"),
+    "probability as tensor": (lambda t: nn.Dropout(t()), TypeError,
+                              "Dropout: p is ", "gets no gradient; give p.item()"),
+    "bias as tensor": (lambda t: nn.Linear(2, 2, bias=t.weight()), TypeError,
+                       "Linear: bias is ", "give bias.item()"),
     "width in words": (lambda t: ma.models.AlexNet((t.here, t.there), width="half"), TypeError,
                        "AlexNet: width is 'half'; it must be a number"),
     "array first": (lambda t: ops.relu(np.ones(3)), TypeError,
@@ -315,6 +327,10 @@ ROWS = {
         "Tensor: bool ", "gradient", "array.astype('float32')"),
     "words": (lambda t: ma.Tensor(["cat"], t.here), TypeError,
               "Tensor: array ", "<U3; ", "floats, integers or booleans"),
+    "rows of two lengths": (lambda t: ma.Tensor([[1.0], [2.0, 3.0]], t.here), ValueError,
+                            "[[1.0], [2.0, 3.0]] is no array; ", "the same length"),
+    "gradient of two lengths": (lambda t: (2 * t.weight(2)).backward([[1], [1, 2]]), ValueError,
+                                "[[1], [1, 2]] is no array; ", "the same length"),
     "tensor of a tensor": (lambda t: ma.Tensor(t(3)), TypeError,
                            "Tensor: array is a Tensor", "transfer(x, device)"),
 }
@@ -325,6 +341,22 @@ ROWS = {
     for name, (call, *text) in ROWS.items()])
 def test_bad_input(call, error, pattern, devices):
     check(lambda: call(Maker(*devices)), error, pattern)
+
+
+@pytest.mark.parametrize("name", ["array", "tensor", "list"])
+@pytest.mark.parametrize("call", [
+    lambda x: ma.zeros(x), lambda x: nn.Linear(x, 2), lambda x: nn.Linear(2, 2, std=x),
+    lambda x: nn.MaxPool2d(x, 2), lambda x: nn.Dropout(x), lambda x: nn.Linear(2, 2, rng=x),
+    lambda x: ops.sum(ma.zeros(2), axis=x), lambda x: ops.reshape(ma.zeros(2), x),
+    lambda x: ops.transpose(ma.zeros(2, 2), x), lambda x: ma.zeros(2) ** x,
+    lambda x: ops.conv2d(ma.zeros(1, 2, 2, 1), ma.zeros(1, 1, 1, 1), pad=x),
+    lambda x: ma.backend.device(x), lambda x: ma.optim.SGD([nn.Parameter([1.0])], lr=x),
+], ids=["zeros", "size", "std", "pool", "probability", "rng", "axis", "shape", "axes", "power",
+        "pad", "device", "lr"])
+def test_what_takes_many_lines_is_named_in_one(call, name):
+    x = np.arange(100.0).reshape(10, 10)
+    check(lambda: call({"array": x, "tensor": ma.Tensor(x), "list": x.tolist()}[name]),
+          (TypeError, ValueError), r"\A[^\n]{10,200}\Z")
 
 
 def test_a_mask_may_follow_floats(device):

@@ -154,6 +154,21 @@ def test_evaluation_draws_nothing():
 
 
 @pytest.mark.ch06
+def test_a_probability_of_numpy_gives_the_same_masks(device):
+    """Where 0.7 as float32, which is less, is drawn, float64 decides in another way."""
+    class Drawn:
+        def random(self, shape, dtype):
+            return np.full(shape, 0.7, dtype)
+
+    x = Tensor(np.ones(3, np.float32), device)
+    masks = []
+    for p in 0.7, np.float64(0.7), np.array(0.7):
+        drop = nn.Dropout(p)
+        drop.rng = Drawn()
+        masks.append(drop(x).numpy().tolist())
+    assert masks[0] == masks[1] == masks[2]
+
+
 @pytest.mark.parametrize("p", [1, 1.5, -0.1, float("nan")])
 def test_dropout_needs_a_probability_below_one(p):
     with pytest.raises(ValueError, match=rf"Dropout: p is {p}; .*probability to drop.*\[0, 1\)"):

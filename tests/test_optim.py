@@ -268,6 +268,26 @@ def test_options_of_other_types(options, device):
     assert isinstance(caught.value, TypeError)
 
 
+@pytest.mark.parametrize(
+    "number", [np.float64, np.float32, np.array, Tensor], ids=lambda number: number.__name__)
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay", "rule"])
+def test_numbers_of_numpy_give_the_same_bits(name, number, device):
+    """They would make float32 float64 on the way; a GPU would refuse an array from the host."""
+    def learnt(number):
+        w = weight(np.linspace(-1, 1, 1000), device, 1.0, np.float32)
+        values = {"lr": 0.25, "momentum": 0.9, "weight_decay": 0.1, "rule": 0.3}
+        values = {key: float(np.float32(value)) for key, value in values.items()}
+        sgd = optim.SGD([w])
+        values[name] = number(values[name])
+        sgd.rules["0"] = {"lr": values.pop("rule")}
+        vars(sgd).update(values)
+        for _ in range(3):
+            sgd.step()
+        return w.numpy().tobytes()
+
+    assert learnt(number) == learnt(float)
+
+
 @pytest.mark.ch08
 def test_each_parameter_is_updated_on_its_device(devices):
     parameters = {str(i): weight([1.0], device, 1.0) for i, device in enumerate(devices)}

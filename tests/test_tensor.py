@@ -694,6 +694,19 @@ def test_parameters_copy_with_their_names(device):
     assert one is two
 
 
+def test_a_copy_has_what_a_class_of_the_user_added(device):
+    class Named(Tensor):
+        pass
+
+    class Measured(Tensor):
+        __slots__ = ("unit",)
+
+    x, y = Named([1.0], device), Measured([2.0], device)
+    x.title, y.unit = "speed", ["m"]
+    for again in copy.copy, copy.deepcopy:
+        assert again(x).title == "speed" and again(y).unit == ["m"] and again(y).device is y.device
+
+
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_result_on_the_tape_is_not_copied(device, again):
     y = leaf([1, 2], device) * 2

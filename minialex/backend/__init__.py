@@ -70,7 +70,8 @@ class use:
         self._before, _thread.default = default().name, self.device.name
 
     def __enter__(self) -> Device:
-        _thread.default = self.device.name  # again: it may have been made long before, elsewhere
+        if default() is not self.device:  # it was made long before, or in another thread
+            self._before, _thread.default = default().name, self.device.name
         return self.device
 
     def __repr__(self) -> str:  # what a notebook shows where this is the last line of a cell

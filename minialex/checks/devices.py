@@ -3,6 +3,7 @@
 import re
 
 from ..errors import DeviceError, DeviceMemoryError, InputTypeError
+from .shapes import shown
 
 __all__ = ["cuda_error", "device_name", "gpu", "host_array", "in_one_line", "memory",
            "virtual_device", "why_no_gpu"]
@@ -12,7 +13,8 @@ def device_name(name):
     """What "gpu:1" consists of: its kind and its number; "gpu" is the first one."""
     match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name) if isinstance(name, str) else None
     if not match:
-        raise DeviceError(f"unknown device {name!r}; use 'cpu:0', 'cpu:1', 'gpu:0', 'gpu:1', ...")
+        raise DeviceError(f"unknown device {shown(name)}; use 'cpu:0', 'cpu:1', 'gpu:0', 'gpu:1', "
+                          "...")
     return match[1], int(match[2] or 0)
 
 

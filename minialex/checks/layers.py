@@ -4,7 +4,7 @@ import difflib
 from numbers import Integral
 
 from ..errors import InputError, InputTypeError, UnknownNameError
-from .shapes import number, whole
+from .shapes import number, shown, whole
 
 __all__ = ["as_before", "groups", "learnable", "modules", "not_empty", "probability", "seed", "sgd",
            "unknown_name", "weighted"]
@@ -13,7 +13,7 @@ __all__ = ["as_before", "groups", "learnable", "modules", "not_empty", "probabil
 def weighted(layer, shape, std, bias):
     """What a layer with weights is made of."""
     for size in shape:
-        whole(layer, f"weight {shape}: one size", size)
+        whole(layer, f"weight ({', '.join(map(shown, shape))}): one size", size)
     if std is not None and not number(layer, "std", std) >= 0:
         raise InputError(f"{layer}: std is {std}; it must not be negative")
     if isinstance(bias, bool):
@@ -40,16 +40,19 @@ def groups(layer, groups, *channels):
 
 
 def probability(layer, name, value):
-    if not 0 <= number(layer, name, value) < 1:
+    """How many of all numbers to drop, as a float."""
+    value = number(layer, name, value)
+    if not 0 <= value < 1:
         raise InputError(f"{layer}: {name} is {value}; it is the probability to drop, in [0, 1)")
+    return value
 
 
 def seed(rng):
     """A random generator (which knows how to draw), a seed, or None."""
     is_seed = isinstance(rng, Integral) and rng >= 0
     if not (rng is None or is_seed or hasattr(rng, "standard_normal")):
-        raise InputError(f"rng is {rng!r}; give a numpy.random.Generator, a seed (a whole number, "
-                         "at least 0), or nothing")
+        raise InputError(f"rng is {shown(rng)}; give a numpy.random.Generator, a seed (a whole "
+                         "number, at least 0), or nothing")
 
 
 def unknown_name(owner, name, more=""):

@@ -4,7 +4,7 @@ from ..errors import DeviceError, InputError, InputTypeError, MinialexError, Usa
 
 __all__ = ["array", "backward", "call", "copied", "failed", "gradient", "gradients",
            "handed_to_numpy", "misfit", "op_name", "option", "single", "static", "stored",
-           "unchanged", "unused", "upstream"]
+           "transfer", "unchanged", "unused", "upstream"]
 
 
 # Calls of an op
@@ -80,6 +80,11 @@ def misfit(function, Tensor, named, inputs):
                          f"converted silently; give {here} as array.astype('{kept.dtype}')")
 
 
+def transfer(x, Tensor, device):
+    if not isinstance(x, Tensor):
+        raise InputTypeError(f"transfer: x is a {type(x).__name__}; wrap it: Tensor(x, '{device}')")
+
+
 # The tape
 
 
@@ -142,6 +147,7 @@ def upstream(tensor, gradient):
     if gradient.shape != tensor.shape or gradient.dtype.kind not in "fiub":
         raise InputError(f"backward: gradient is {gradient.dtype} {gradient.shape}; give real "
                          f"numbers of shape {tensor.shape}, as the tensor")
+    return gradient
 
 
 def gradients(op, gradients, parents):

@@ -69,9 +69,8 @@ class _Pool(Module):
     """A window of `size` rows and columns that moves by `stride`."""
 
     def __init__(self, size: int, stride: int) -> None:
-        name = type(self).__name__
-        self.size = checks.whole(name, "size", size)
-        self.stride = checks.whole(name, "stride", stride)
+        self.size = checks.whole(type(self).__name__, "size", size)
+        self.stride = checks.whole(type(self).__name__, "stride", stride)
 
 
 class MaxPool2d(_Pool):
@@ -129,8 +128,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        checks.probability("Dropout", "p", p)
-        self.p, self.rng = p, init.generator(rng)
+        self.p, self.rng = checks.probability("Dropout", "p", p), init.generator(rng)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

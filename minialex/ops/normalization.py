@@ -43,7 +43,7 @@ def local_response_norm(xp, x, *, size=5, k=2.0, alpha=1e-4, beta=0.75):
     Keeps x; s is computed again in backward, image by image in the cache, which costs less than
     fetching it from memory.  Paper: section 3.3.  Built in chapter 06.
     """
-    size = checks.local_response_norm(x, size, k, alpha)
+    size, k, alpha, beta = checks.local_response_norm(x, size, k, alpha, beta)
     y = xp.empty(x.shape, x.dtype)
     scratch_bytes = 4 * x.nbytes // x.shape[0]
 
