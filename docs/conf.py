@@ -13,6 +13,7 @@ project = "minialex"
 copyright = "minialex contributors"
 release = metadata.version("minialex")
 root_doc = "index"
+smartquotes = False  # "..." stands for sizes, not for a pause
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 nb_execution_mode = "off"  # the outputs of the chapters are stored in them
 myst_heading_anchors = 3
@@ -60,7 +61,7 @@ def docstring_to_rst(lines: list[str]) -> list[str]:
     rst: list[str] = []
     for block in blocks:
         if block[0].startswith("    "):
-            rst += ["::", "", *block, ""]
+            rst += [".. code-block:: text", "", *block, ""]
         else:
             rst += [_escaped(" ".join(block)), ""]
     return rst

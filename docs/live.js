@@ -166,7 +166,7 @@ function addRow(row, i) {
 // Maps side by side with a line between them. `most` is white; by square roots, so that weak answers
 // are seen beside strong ones.
 function drawMaps(canvas, data, maps, rows, across, most) {
-  const wide = maps === 12 ? 4 : maps === 48 ? 12 : maps > 48 ? 32 : rows > 5 ? 8 : 16;
+  const wide = maps < 16 ? 4 : maps < 40 ? 8 : maps < 100 ? 12 : 32;
   const gap = rows > 1 ? 1 : 0;
   canvas.width = wide * (across + gap) - gap;
   canvas.height = Math.ceil(maps / wide) * (rows + gap) - gap;
