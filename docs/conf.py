@@ -33,7 +33,8 @@ html_theme_options = {
                            "color-crossing": "#f6ad55"},
 }
 
-autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": False}
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 add_module_names = False
 

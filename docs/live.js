@@ -258,6 +258,7 @@ function key(event) {
     return;
   }
   event.preventDefault();
+  event.stopPropagation(); // the theme turns pages with the arrow keys
   get("pen").textContent = `pen ${pen.down ? "down" : "up"}, row ${pen.y + 1}, column ${pen.x + 1}`;
   if (pen.down) {
     dot(pen.x + 0.5, pen.y + 0.5);

@@ -81,6 +81,15 @@ def test_without_exchange_nothing_of_one_column_reaches_the_other(net, session, 
             assert same == (not on), (name, on)
 
 
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_column_alone_is_a_network_without_what_it_learnt_of_the_other(net, pixels, column):
+    """By which the page says how often a column alone errs."""
+    scores = live.column_alone(net, column)(pixels).numpy()[0]
+    p = np.exp(scores - scores.max())
+    np.testing.assert_allclose(p / p.sum(), beliefs(net, pixels, False)["alone"][column, 0],
+                               rtol=1e-4, atol=1e-6)
+
+
 def test_what_crosses_is_what_minialex_counts(net, session, pixels):
     with backend.record_transfers() as log:
         net(pixels)
