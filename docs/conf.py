@@ -1,4 +1,4 @@
-"""Settings of Sphinx for the site. `docs/build.py` calls it; what it reads is in docs/_build/source."""
+"""Settings of Sphinx for the site, which build_site.py builds from the pages of pages.py."""
 
 import base64
 import hashlib
@@ -38,12 +38,13 @@ autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 add_module_names = False
 
-NAMES_FIRST = r"[\w*]+(, [\w*]+)*( \([^()]*\))?( and [\w*]+)?:( |$)"  # "x, y: (N, H, W, C), any unit"
+# What begins a paragraph of its own: "x, y: (N, H, W, C), any unit", and "Keeps x".
+NAMES_FIRST = r"[\w*]+(, [\w*]+)*( \([^()]*\))?( and [\w*]+)?:( |$)"
 WORDS_FIRST = r"(Keeps|Paper:|Built in|Returns|Gives|Raises|Source:|Not 2012:)\b"
 
 
 def docstring_to_rst(lines: list[str]) -> list[str]:
-    """Our docstrings as reStructuredText: indented blocks as they are, one paragraph an argument."""
+    """Our docstrings as reStructuredText: formulas as they are, a paragraph for each argument."""
     blocks: list[list[str]] = []  # each of lines; those that start with a blank are formulas
     fresh, formula = True, True
     for line in lines:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from PIL import Image
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from minialex import datasets, models
 from minialex.files import read_json
@@ -87,15 +87,16 @@ def some_pictures(run: Path) -> tuple[datasets.ImageSet, np.ndarray]:
 
 
 def write_pictures(run: Path, folder: Path) -> str:
-    """One PNG for each of these pictures; returns links to the live page that show them, as HTML."""
+    """A PNG for each of these pictures; returns links to the live page that show them, as HTML."""
     images, chosen = some_pictures(run)
     links = []
     for i, (pixels, label) in enumerate(zip(images.read(chosen), images.labels[chosen],
                                             strict=True)):
         name = f"picture-{i}.png"
         Image.fromarray(pixels[..., 0]).save(folder / name)
-        links.append(f'<a href="live.html#picture-{i}"><img src="_static/live/{name}" width="56" '
-                     f'height="56" alt="{html.escape(images.classes[label])} {i % PICTURES + 1}"></a>')
+        alt = f"{html.escape(images.classes[label])} {i % PICTURES + 1}"
+        links.append(f'<a href="live.html#picture-{i}"><img src="_static/live/{name}" '
+                     f'width="56" height="56" alt="{alt}"></a>')
     return f'<p class="pictures">{"".join(links)}</p>'
 
 
@@ -112,7 +113,7 @@ def column_alone(net: models.AlexNet, column: int) -> models.AlexNet:
 
 def _forget(layer: Any, column: int, maps: int) -> None:
     """Set to zero what a layer has learnt about one column, which gives it so many maps."""
-    *sizes, outputs = layer.weight.shape  # the inputs are maps of column 0, then of column 1
+    outputs = layer.weight.shape[-1]  # the inputs are maps of column 0, then of column 1
     layer.weight.data.reshape(-1, 2, maps, outputs)[:, column] = 0
 
 
@@ -142,10 +143,10 @@ def story(run: Path) -> str:
         "trained with the exchange cut. Then column 0 alone is wrong about "
         f"{100 * alone[0]:.0f} % of these pictures, and column 1 alone about "
         f"{100 * alone[1]:.0f} %.\n\n"
-        "All these pictures show one piece of clothing, bright on black, which fills the frame. Your "
-        "photograph or drawing is unlike them, so expect more errors there. For things that are no "
-        "clothes it has no answer: it gives the name of some piece of clothing, sometimes with much "
-        "confidence.")
+        "All these pictures show one piece of clothing, bright on black, which fills the frame. "
+        "Your photograph or drawing is unlike them, so expect more errors there. For things that "
+        "are no clothes it has no answer: it gives the name of some piece of clothing, sometimes "
+        "with much confidence.")
 
 
 def write(exported: Path, run: Path, folder: Path) -> None:

@@ -63,7 +63,7 @@ def write(folder: Path, texts: dict[str, str]) -> None:
         else:
             for name, new in texts.items():
                 text = text.replace(f"<!-- {name} -->", new)
-            for page in set(PLACES.values()) - set(known.values()):  # not there: not in the contents
+            for page in set(PLACES.values()) - set(known.values()):  # so not in the contents
                 text = re.sub(rf"^{re.escape(page.removesuffix('.md'))}\n", "", text, flags=re.M)
             text = _moved(text, source, known, folder)
         path.write_text(text, encoding="utf-8")

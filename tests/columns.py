@@ -1,4 +1,4 @@
-"""The two columns of an AlexNet step by step, with and without exchange: what the live page shows."""
+"""The two columns of an AlexNet step by step, with and without exchange, as on the live page."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from minialex import Tensor, no_grad, ops
 
 
 def beliefs(net, pixels, exchange):
-    """{name of an output of the live network: array}, for pixels (N, H, W, C) as prepared for `net`.
+    """{name of an output of the live network: array}, for prepared pixels (N, H, W, C).
 
     exchange: whether what a column sends arrives; else zeros do. Maps are (N, 2C, H, W), column 0
     first. "prob": (N, classes), or without exchange "alone": (2, N, classes), each column's own.
@@ -14,9 +14,10 @@ def beliefs(net, pixels, exchange):
     a, b = net.columns
 
     def swap(xa, xb):
-        sent_b = ops.transfer(xb, a.device) if exchange else ops.mul(ops.transfer(xb, a.device), 0.0)
-        sent_a = ops.transfer(xa, b.device) if exchange else ops.mul(ops.transfer(xa, b.device), 0.0)
-        return ops.concat(xa, sent_b), ops.concat(sent_a, xb)
+        to_a, to_b = ops.transfer(xb, a.device), ops.transfer(xa, b.device)
+        if not exchange:
+            to_a, to_b = ops.mul(to_a, 0.0), ops.mul(to_b, 0.0)
+        return ops.concat(xa, to_a), ops.concat(to_b, xb)
 
     shown = {}
 

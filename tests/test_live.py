@@ -1,6 +1,6 @@
-"""The network of the live page, without a browser: the same numbers as minialex, in every output."""
+"""The network of the live page, without a browser: its numbers are those of minialex."""
 
-import sys
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,10 @@ from minialex.weights import write_onnx
 
 onnx = pytest.importorskip("onnx", reason="pip install 'minialex[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'minialex[test]'")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs"))
-import live  # noqa: E402
+LIVE = importlib.util.spec_from_file_location(
+    "live", Path(__file__).resolve().parents[1] / "docs" / "live.py")
+live = importlib.util.module_from_spec(LIVE)
+LIVE.loader.exec_module(live)
 
 DEVICES = ("cpu:0", "cpu:1")
 

@@ -1,4 +1,4 @@
-"""The built site, in a browser: `make check-site`, or python docs/build.py and then this file."""
+"""The built site, in a browser. `make check-site` builds it and runs this file."""
 
 import functools
 import http.server
@@ -20,15 +20,15 @@ from minialex.training import Classifier
 ROOT = Path(__file__).resolve().parents[1]
 SITE, RUN = ROOT / "docs" / "_build" / "site", ROOT / "docs" / "_build" / "run"
 if not SITE.is_dir():
-    pytest.skip("the site is not built: make site, or python docs/build.py",
+    pytest.skip("the site is not built: make site, or python docs/build_site.py",
                 allow_module_level=True)
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install 'minialex[browser]'")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
                None)
 if BROWSER is None:
     pytest.skip("there is no Chromium; on Debian: apt install chromium", allow_module_level=True)
-ARGUMENTS = ("--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-             "--disable-background-networking --disable-component-update").split()
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+             "--disable-background-networking", "--disable-component-update"]
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
 LIVE = (SITE / "_static" / "live" / "network.onnx").is_file()
 live_page = pytest.mark.skipif(not LIVE, reason="the site was built without the live page")
@@ -96,7 +96,8 @@ def dead_links(site):
             address, name = urldefrag(link)
             if re.match(r"[a-z]+:", link) or name.startswith("picture-"):  # that is the live page's
                 continue
-            target = (path.parent / unquote(address.partition("?")[0])).resolve() if address else path
+            target = (path.parent / unquote(address.partition("?")[0])).resolve()
+            target = target if address else path
             known = parts[target].names if target in parts else set()
             if not target.is_file() or (name and target in parts and unquote(name) not in known):
                 dead.append(f"{path.relative_to(site)}: {link}")
@@ -134,8 +135,8 @@ def test_every_page(browser, home, width, scheme):
               if (!image.naturalWidth) faults.push(`${image.src} is no picture`);
               if (!image.alt) faults.push(`${image.src} has no text`);
             }
-            if (document.querySelectorAll("h1").length !== 1 && !location.href.endsWith("search.html"))
-              faults.push("needs one h1");
+            const titles = document.querySelectorAll("h1").length;
+            if (titles !== 1 && !location.href.endsWith("search.html")) faults.push("needs one h1");
             return faults;
           }""")]
     context.close()
@@ -235,7 +236,8 @@ def test_browser_and_minialex_have_the_same_numbers(page, classifier, exchange):
             difference = np.abs(np.reshape(numbers, dims) - array).max()
             worst = max(worst, difference / max(1, np.abs(array).max()))
         if exchange:
-            np.testing.assert_allclose(expected["prob"], classifier.predict([picture[0]]), atol=1e-6)
+            np.testing.assert_allclose(expected["prob"], classifier.predict([picture[0]]),
+                                       atol=1e-6)
         shown = guesses(page)
         titles = ["Both columns together"] if exchange else ["Column 0 alone", "Column 1 alone"]
         rows = expected["prob"] if exchange else expected["alone"][:, 0]

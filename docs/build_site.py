@@ -1,4 +1,4 @@
-"""Builds the site: python docs/build.py [--without-live]. It is then in docs/_build/site.
+"""Builds the site: python docs/build_site.py [--without-live]. It is then in docs/_build/site.
 
 The first time it trains the network of the live page, which takes 2 to 3 minutes, and fetches
 onnxruntime-web from npm. Both stay in docs/_build.
@@ -22,7 +22,8 @@ RUN, EXPORTED, LIVE = BUILD / "run", BUILD / "exported.onnx", BUILD / "live"
 
 # What runs the network in a browser. For another version, change these three.
 RUNTIME = "onnxruntime-web-1.30.0.tgz"
-SHA512 = ("q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ==")
+SHA512 = ("q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4C"
+          "XAfKYQ==")
 FILES = ("ort.wasm.min.js", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 
 
@@ -73,8 +74,8 @@ def fetch_runtime() -> None:
             raise CannotFetchError(f"npm could not fetch {RUNTIME}: is there a network? {remedy}")
     if base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode() != SHA512:
         path.unlink()
-        raise CannotFetchError(f"{RUNTIME} has another checksum than docs/build.py says, and was "
-                               "removed. Build again.")
+        raise CannotFetchError(f"{RUNTIME} has another checksum than docs/build_site.py says, and "
+                               "was removed. Build again.")
     LIVE.mkdir(exist_ok=True)
     with tarfile.open(path) as archive:
         for name in FILES:
