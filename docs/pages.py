@@ -80,6 +80,7 @@ def _moved(text: str, source: str, known: dict[str, str], folder: Path) -> str:
 
     def lead(match: re.Match) -> str:
         picture, words, link, part = match.groups()
+        words = re.sub(LINK, lead, words)  # a picture may be a link
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
         if target in known:
             return f"{picture}[{words}]({posixpath.relpath(known[target], here)}{part or ''})"

@@ -158,6 +158,15 @@ def test_chapter_keeps_its_texts_of_pictures_and_has_one_line_of_neighbours(brow
     page.close()
 
 
+@pytest.mark.parametrize("asked, page_name", [("im2col", "05 Convolution"), ("exchange", "08 Two"),
+                                              ("local_response_norm", "minialex.ops")])
+def test_search_finds(browser, home, asked, page_name):
+    page = browser.new_page()
+    page.goto(f"{home}search.html?q={asked}")
+    page.locator("#search-results li", has_text=page_name).first.wait_for()
+    page.close()
+
+
 # ------------------------------------------------------------------ the live page
 
 
