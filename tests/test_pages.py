@@ -119,12 +119,12 @@ def test_without_npm_it_says_what_to_do(build_site, monkeypatch):
 def test_without_a_network_it_says_what_to_do(build_site, monkeypatch, tmp_path):
     """A program that fails stands for npm without a network."""
     monkeypatch.setattr("shutil.which", lambda name: sys.executable)
-    with pytest.raises(build_site.CannotFetchError, match="is there a network.*docs/_build"):
+    with pytest.raises(build_site.CannotFetchError, match=r"is there a network.*docs/_build"):
         build_site.fetch_runtime()
 
 
 def test_another_file_than_expected_is_not_unpacked(build_site, tmp_path):
     (tmp_path / build_site.RUNTIME).write_bytes(b"something else")
-    with pytest.raises(build_site.CannotFetchError, match="another checksum.*Build again"):
+    with pytest.raises(build_site.CannotFetchError, match=r"another checksum.*Build again"):
         build_site.fetch_runtime()
     assert not list(tmp_path.iterdir())
