@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 from importlib import metadata
 from pathlib import Path
@@ -103,7 +104,9 @@ def picture_texts(notebook: dict) -> dict[str, str]:
                 alt = output["metadata"].get(kind, {}).get("alt")
                 if kind.startswith("image/") and alt:
                     data = "".join(data)
-                    content = data.encode() if "svg" in kind else base64.b64decode(data)
+                    # The same bytes as MyST-NB writes: of text, without the last line break.
+                    content = (os.linesep.join(data.splitlines()).encode() if "svg" in kind else
+                               base64.b64decode(data))
                     texts[hashlib.sha256(content).hexdigest()] = alt
     return texts
 
