@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import os
 import re
@@ -101,13 +102,15 @@ def picture_texts(notebook: dict) -> dict[str, str]:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             for kind, data in output.get("data", {}).items():
-                alt = output["metadata"].get(kind, {}).get("alt")
-                if kind.startswith("image/") and alt:
-                    data = "".join(data)
-                    # The same bytes as MyST-NB writes: of text, without the last line break.
-                    content = (os.linesep.join(data.splitlines()).encode() if "svg" in kind else
-                               base64.b64decode(data))
-                    texts[hashlib.sha256(content).hexdigest()] = alt
+                text = output.get("metadata", {}).get(kind, {}).get("alt")
+                if kind == "image/svg+xml":  # as MyST-NB writes it: without the last line break
+                    content = os.linesep.join("".join(data).splitlines()).encode()
+                    title = re.search(r"<title>([^<]*)</title>", "".join(data))
+                    text = text or (title and html.unescape(title[1]))
+                elif kind.startswith("image/"):
+                    content = base64.b64decode("".join(data))
+                if text:
+                    texts[hashlib.sha256(content).hexdigest()] = text
     return texts
 
 
