@@ -2,6 +2,8 @@
 
 import ast
 import base64
+import builtins
+import dis
 import itertools
 import json
 import os
@@ -9,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -86,6 +89,70 @@ def test_parts_that_every_chapter_has(text):
     if not text.name.startswith("00"):
         assert 4 <= len(re.findall(r"^\d\. ", exercises, re.MULTILINE)) <= 6
         assert f'check("ch{text.name[:2]}")' in exercises
+
+
+def sections(text):
+    """Of each section the title, what its line "Run first" names, and its code cells."""
+    found = [["", "", []]]
+    for kind, source in cells(text):
+        for part in re.split(r"^(?=## )", source, flags=re.MULTILINE) if kind == "markdown" else ():
+            if title := re.match(r"## (.*)", part):
+                found.append([title[1], "", []])
+            for first in re.findall(r"\*Run first: (.*?)\.\*", part, re.DOTALL):
+                found[-1][1] += " ".join(first.split())
+        if kind == "code":
+            found[-1][2].append(source)
+    return found
+
+
+def named(first, before):
+    """The cells that a line "Run first" names, of the sections that stand before it."""
+    every = [source for _, _, sources in before for source in sources]
+    if "everything above" in first:
+        return every
+    titles = [title for title, _, _ in before]
+    for start, end in re.findall(r'all sections from "(.*?)" to "(.*?)"', first):
+        between = titles[titles.index(start) : titles.index(end) + 1]
+        first += "".join(f' "{title}"' for title in between)
+    some = every[: 2 if re.search("the first two cells(?! of)", first) else 1]
+    for many, title in re.findall(r'(the first cell of |the first two cells of |)"(.*?),?"', first):
+        sources = before[titles.index(title)][2]
+        some += sources[: {"the first cell of ": 1, "the first two cells of ": 2}.get(many)]
+    return some
+
+
+def names(sources):
+    """The global names that these cells read, and those that they set."""
+    read, stored = set(), set()
+    codes = [compile(source, "cell", "exec") for source in sources]
+    for code in codes:
+        for step in dis.get_instructions(code):
+            if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
+                read.add(step.argval)
+            elif step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+                stored.add(step.argval)
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return read, stored
+
+
+def missing(parts, number, first):
+    """The names that section `number` needs and nobody sets, if run after what `first` names."""
+    read, stored = names([*named(first, parts[:number]), *parts[number][2]])
+    return {name for name in read - stored if not hasattr(builtins, name) and name[:2] != "__"}
+
+
+@chapter
+def test_a_section_names_what_must_be_run_first(text):
+    parts = sections(text)
+    lacks = {title: missing(parts, number, first)
+             for number, (title, first, _) in enumerate(parts) if number}
+    assert {title: lack for title, lack in lacks.items() if lack} == {}
+
+
+def test_a_section_that_names_too_little_is_found():
+    parts = sections(next(text for text in TEXTS if text.name[:2] == "04"))
+    number = [title for title, _, _ in parts].index("What it has learnt")
+    assert missing(parts, number, 'the first cell, "The pictures"') == {"train"}
 
 
 def test_links_lead_to_the_neighbours():
