@@ -73,7 +73,7 @@ def main() -> int:
     options = parser.parse_args()
     texts = sorted(FOLDER.glob("[0-9][0-9]_*.md"))
     texts = [text for text in texts if not options.chapters or text.name[:2] in options.chapters]
-    failed = []
+    failed, start = [], time.perf_counter()
     for text in texts:
         notebook, began = read(text), time.perf_counter()
         try:
@@ -86,6 +86,7 @@ def main() -> int:
               f"of these {in_order:.0f} s in order", flush=True)
         if not options.check:
             nbformat.write(notebook, text.with_suffix(".ipynb"))
+    print(f"all: {time.perf_counter() - start:.0f} s")
     if failed:
         print("failed: " + ", ".join(failed))
     return 1 if failed or not texts else 0

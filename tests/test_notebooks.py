@@ -64,15 +64,26 @@ def test_notebook_was_executed_in_order_and_without_errors(text):
                 if output["output_type"] == "error" or output.get("name") == "stderr"]
 
 
+def words(text):
+    """How many a reader reads who unfolds no answer."""
+    prose = "\n".join(source for kind, source in cells(text) if kind == "markdown")
+    return len(re.sub(r"<details>.*?</details>", "", prose, flags=re.DOTALL).split())
+
+
 @chapter
 def test_length_of_text_and_code(text):
-    prose = "\n".join(source for kind, source in cells(text) if kind == "markdown")
-    words = len(re.sub(r"<details>.*?</details>", "", prose, flags=re.DOTALL).split())  # unfolded
     lines = [len(code_lines(source)) for source in code(text)]
-    assert 1000 <= words <= 2200
+    assert 1000 <= words(text) <= 2200
     assert 50 <= sum(lines) <= 110 or text.name.startswith("00")
     assert max(lines) <= 25
     assert max(len(line) for source in code(text) for line in source.splitlines()) <= 100
+
+
+def test_the_map_says_how_long_it_takes_to_read_each_chapter():
+    rows = re.findall(r"^\| (\d\d) \| .* \| (\d+) \| \d+ \|$", TEXTS[0].read_text(), re.MULTILINE)
+    assert [number for number, _ in rows] == [text.name[:2] for text in TEXTS[1:]]
+    for text, (_, minutes) in zip(TEXTS[1:], rows, strict=True):
+        assert abs(int(minutes) - words(text) / 100) < 1.5, text.name
 
 
 @chapter
