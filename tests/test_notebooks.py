@@ -4,6 +4,7 @@ import ast
 import base64
 import builtins
 import dis
+import importlib.util
 import itertools
 import json
 import os
@@ -205,6 +206,24 @@ def test_outputs_name_no_machine_and_no_path(text):
                           for o in outputs(text)])
     assert not re.search(r"/home/|/root/|/tmp/|/usr/|[A-Z]:\\\\", printed)
     assert os.uname().nodename not in printed and str(ROOT) not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sources", [
+    ["x = 2", "x = x / 2; assert x == 1"],  # fails at its second run
+    ["x = 1", "assert x == 1", "x = 2"]], ids=["twice", "backwards"])  # fails after the last one
+def test_check_finds_a_cell_that_cannot_be_run_again(sources):
+    pytest.importorskip("ipykernel", reason="pip install 'minialex[notebooks]'")
+    nbclient = pytest.importorskip("nbclient", reason="pip install 'minialex[notebooks]'")
+    nbformat = pytest.importorskip("nbformat", reason="pip install 'minialex[notebooks]'")
+    pytest.importorskip("jupytext", reason="pip install 'minialex[notebooks]'")
+    spec = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
+    execute = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(execute)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
+    execute.execute(notebook, seconds=60, again=False)
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="AssertionError"):
+        execute.execute(notebook, seconds=60, again=True)
 
 
 @pytest.mark.slow
