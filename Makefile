@@ -41,7 +41,7 @@ lint: $(VENV)/.has-dev ## check the style and the types of the code
 notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## open the chapters in a browser
 	$(BIN)/python -m jupyter lab notebooks $(ARGS)
 
-check-notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## execute every chapter and fail on any error
+check-notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## execute every chapter, and its cells again in other orders
 	$(BIN)/python notebooks/execute.py --check $(ARGS)
 
 site: $(VENV)/.has-docs ## build the site of the chapters, with the network live, in docs/_build/site

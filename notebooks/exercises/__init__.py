@@ -2,8 +2,8 @@
 
     from exercises import check, hint, solution
     check("ch05")              # one line for each exercise of chapter 05
-    hint("output_side")        # the first of three hints; call it again for the next one
-    solution("output_side")    # one way to write it, with comments
+    hint("output_size")        # the first of three hints; call it again for the next one
+    solution("output_size")    # one way to write it, with comments
 
 In the folder of the notebooks, `python -m exercises ch05` does the same as check("ch05").
 """
