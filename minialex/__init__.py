@@ -17,7 +17,7 @@ from .nn.init import seed
 from .operation import op
 from .tensor import Tensor, no_grad, randn, zeros
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "GradientError", "Tensor", "backend", "check_gradients", "datasets", "models", "nn", "no_grad",
