@@ -10,7 +10,7 @@ from minialex import Tensor, op, ops
 from minialex.tools.cli import make_parser
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -36,7 +36,7 @@ def test_example_of_an_op_is_an_op():
 @pytest.mark.parametrize("target", sorted(set(re.findall(
     r"(?:`|^    )make (\w+)", README, re.MULTILINE))))
 def test_make_targets_exist(target):
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("line", re.findall(

@@ -257,7 +257,7 @@ def _describe(device: Device) -> tuple[str, float]:
         what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
         if not meminfo.exists():  # only Linux has it
             return what, float("inf")
-        kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text()))
+        kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text(encoding="utf-8")))
         free, total = (1024 * int(kibibytes[name]) for name in ("MemAvailable", "MemTotal"))
     return f"{what}; {free / GIB:,.1f} of {total / GIB:,.1f} GiB free", free
 
