@@ -552,9 +552,9 @@ def test_what_a_killed_process_left_is_removed(tiny, minialex, tmp_path, monkeyp
     folder = stop(tiny, tmp_path, monkeypatch, 4)
     (folder / "checkpoint-000000005.safetensors.part").write_bytes(b"half a check")
     (folder / "model.safetensors.part").write_bytes(b"")
-    with open(folder / "steps.jsonl", "a") as file:
+    with open(folder / "steps.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 5, "epoch": 2, "loss": 77}\n{"step": 6, "epo')
-    with open(folder / "log.jsonl", "a") as file:
+    with open(folder / "log.jsonl", "a", encoding="utf-8") as file:
         file.write('{"epoch": 2, "steps": 6}\n')
     assert minialex("train", "--resume", folder).code == 0
     assert names(folder) == [name for name in files(4, 6) if not name.endswith(".png")]

@@ -267,6 +267,22 @@ def test_driver_too_old(monkeypatch, examine, driver):
         backend.device("gpu:9")
 
 
+@pytest.mark.parametrize(("name", "threads", "text", "remedy"), [
+    ("accelerate", "", "Accelerate; threadpoolctl does not control its threads",
+     "compare with VECLIB_MAXIMUM_THREADS=1, set before the start"),
+    ("Accelerate", "1", "Accelerate; VECLIB_MAXIMUM_THREADS is 1", None),
+    ("essl", "", "essl, which threadpoolctl does not know", "compare --threads 1")])
+def test_blas_whose_threads_cannot_be_held_back(monkeypatch, examine, name, threads, text, remedy):
+    """As on macOS, where NumPy calculates with Accelerate."""
+    monkeypatch.setattr(doctor, "threadpool_info", lambda: [])
+    monkeypatch.setattr(np, "show_config", lambda mode: {
+        "Build Dependencies": {"blas": {"name": name}}})
+    monkeypatch.setenv("VECLIB_MAXIMUM_THREADS", threads)
+    found = one(examine(), "BLAS", text)
+    assert found.ok and found.verdict == ("note" if remedy else "OK")
+    assert found.remedy.endswith(remedy or "")
+
+
 @pytest.mark.parametrize("driver", [12090, 12000, 13010])
 def test_driver_without_gpu(monkeypatch, examine, driver):
     cupy(monkeypatch, driver=driver)

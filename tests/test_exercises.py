@@ -14,7 +14,8 @@ CHAPTERS = sorted(path.stem for path in STUBS.glob("ch*.py"))
 
 
 def functions_of(folder, chapter):
-    return re.findall(r"^def ([a-z]\w*)", (folder / f"{chapter}.py").read_text(), re.MULTILINE)
+    text = (folder / f"{chapter}.py").read_text(encoding="utf-8")
+    return re.findall(r"^def ([a-z]\w*)", text, re.MULTILINE)
 
 
 def outcome(folder):
@@ -55,7 +56,7 @@ def test_every_exercise_has_a_stub_a_solution_and_a_test(chapter):
     stubs = functions_of(STUBS, chapter)
     assert 4 <= len(stubs) <= 6
     assert set(stubs) <= set(functions_of(STUBS / "solutions", chapter))
-    tests = (HERE / "exercises" / f"test_{chapter}.py").read_text()
+    tests = (HERE / "exercises" / f"test_{chapter}.py").read_text(encoding="utf-8")
     assert all(f"answers.{name}(" in tests for name in stubs)
     assert f"pytestmark = pytest.mark.{chapter}" in tests
 

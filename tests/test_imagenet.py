@@ -193,7 +193,7 @@ def test_prepared_from_tars(official, capsys):
     assert list(prepared(out)["train"].classes) == ["tench, Tinca tinca", "sea snake", "alp"]
     assert {split: seen(out, split) for split in EXPECTED} == EXPECTED
     assert sorted(path.name for path in official.iterdir()) == files, "nothing is unpacked"
-    with open(out / "manifest.csv", newline="") as file:
+    with open(out / "manifest.csv", encoding="utf-8", newline="") as file:
         row = next(row for row in csv.DictReader(file) if row["split"] == "val")
     assert row["member"] == f"{SNAKE}/ILSVRC2012_val_00000001.jpg"
     assert row["source"] == "ILSVRC2012_img_val.tar/ILSVRC2012_val_00000001.JPEG"

@@ -319,6 +319,47 @@ def test_caller_that_forgets_the_rest_leaves_no_thread():
     assert not loaders()
 
 
+@pytest.fixture(params=[0, 1], ids=["no thread", "one thread"])
+def few_threads(request, monkeypatch):
+    """A machine that starts no more than so many: a browser none, a full one perhaps a few."""
+    left = iter(range(request.param))
+
+    def start(thread, real=threading.Thread.start):
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+@pytest.mark.parametrize("options", [{"seed": 3, "noise": colours()}, {"ten_views": True}], ids=str)
+def test_same_bits_where_threads_cannot_be_started(few_threads, options):
+    images = bits(epoch(batch=19, threads=4, **options))
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        threading.Thread(target=print).start()
+    assert images == bits(epoch(batch=19, **options))
+    assert not loaders()
+
+
+def test_errors_and_memory_are_the_same_where_threads_cannot_be_started(few_threads):
+    def reading(indices):
+        if 30 in indices:
+            raise DataError("broken.jpg: not a readable picture")
+
+    feed = epoch(watched(40, reading), threads=3)
+    assert len(next(feed).images) == 16
+    with pytest.raises(DataError, match=r"broken\.jpg: not a readable picture"):
+        next(feed)
+    pieces = [images.base.base.obj for images, _ in epoch(chart(170), seed=1, threads=3)]
+    assert len(pieces) == 11 and len(set(map(id, pieces))) <= 3
+
+
+def test_each_image_is_read_once_where_threads_cannot_be_started(few_threads):
+    read = []
+    assert len(list(epoch(watched(160, read.extend), threads=3))) == 10
+    assert sorted(read) == list(range(160))
+
+
 def test_batches_that_are_kept_do_not_change():
     kept = list(epoch(seed=1, threads=2))
     assert bits(kept) == bits(epoch(seed=1))

@@ -35,7 +35,7 @@ def cells(text):
 
 
 def notebook(text):
-    return json.loads(text.with_suffix(".ipynb").read_text())
+    return json.loads(text.with_suffix(".ipynb").read_text(encoding="utf-8"))
 
 
 def outputs(text):
@@ -89,7 +89,7 @@ def test_the_map_says_how_long_it_takes_to_read_each_chapter():
 
 @chapter
 def test_parts_that_every_chapter_has(text):
-    whole = text.read_text()
+    whole = text.read_text(encoding="utf-8")
     assert re.search(r"^# \d\d ", whole, re.MULTILINE)
     assert re.search(r"^> .*\?", whole, re.MULTILINE), "the question"
     assert all(line in code(text)[0] for line in SWITCH[text.name[:2] in TWO_DEVICES])
@@ -169,8 +169,8 @@ def test_a_section_that_names_too_little_is_found():
 
 def test_links_lead_to_the_neighbours():
     for before, after in itertools.pairwise(TEXTS):
-        assert f"]({after.stem}.ipynb)" in before.read_text()
-        assert f"]({before.stem}.ipynb)" in after.read_text()
+        assert f"]({after.stem}.ipynb)" in before.read_text(encoding="utf-8")
+        assert f"]({before.stem}.ipynb)" in after.read_text(encoding="utf-8")
 
 
 @chapter
@@ -238,7 +238,7 @@ def test_one_changed_line_moves_a_chapter_to_a_gpu(text, tmp_path):
     script = tmp_path / "chapter.py"
     script.write_text("\n\n".join([moved, *rest]))
     path = [str(FOLDER), str(ROOT / "tests" / "standin")]
-    ast.parse(script.read_text())
+    ast.parse(script.read_text(encoding="utf-8"))
     result = subprocess.run(
         [sys.executable, script], cwd=FOLDER, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "MPLBACKEND": "Agg"})

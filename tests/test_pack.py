@@ -272,7 +272,7 @@ def test_jpeg_of_another_size_is_refused_before_it_is_decoded(whole, monkeypatch
     (whole / "bomb.zip").write_bytes(buffer.getvalue())
     rows[0] |= {"shard": "bomb", "offset": "0", "bytes": str(len(buffer.getvalue())),
                 "sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
-    with open(whole / "manifest.csv", "w", newline="") as file:
+    with open(whole / "manifest.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)

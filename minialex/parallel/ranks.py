@@ -191,7 +191,7 @@ class MpiCommunicator(Communicator):
     @contextmanager
     def together(self) -> Iterator[None]:
         try:
-            with open(os.devnull, "w") as nowhere, ExitStack() as stack:
+            with open(os.devnull, "w", encoding="utf-8") as nowhere, ExitStack() as stack:
                 if self.rank:
                     stack.enter_context(redirect_stdout(nowhere))
                 yield

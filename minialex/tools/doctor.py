@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_info
 
 from .. import __version__, backend
@@ -46,6 +47,7 @@ PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "ma
             ("requests", "requests", "2.31"), ("filelock", "filelock", "3.13")]
 
 GIB = 2**30
+VECLIB = "VECLIB_MAXIMUM_THREADS"  # Accelerate reads it when it is loaded
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
 REPORT = "this should not happen: report it, with what this prints: {}"
 
@@ -154,9 +156,20 @@ def _blas() -> Iterator[Finding]:
     for x in libraries:
         yield Finding("BLAS", f"{x['internal_api']} {x['version']}, {x['num_threads']} threads")
     if not libraries:
-        yield Finding("BLAS", "of a kind that threadpoolctl does not know", remedy="training may "
-                      "be slow, because its threads fight with ours: compare --threads 1")
+        yield _unknown_blas()
     yield Finding("threads", f"{backend.threads()} share the work on a batch")
+
+
+def _unknown_blas() -> Finding:
+    """One whose threads we cannot hold back while ours share out a batch."""
+    name = str(np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"])
+    if name.lower() != "accelerate":  # Apple's
+        return Finding("BLAS", f"{name}, which threadpoolctl does not know", remedy="training may "
+                       "be slow, because its threads fight with ours: compare --threads 1")
+    number = os.environ.get(VECLIB, "")
+    text = f"{VECLIB} is {number}" if number else "threadpoolctl does not control its threads"
+    return Finding("BLAS", f"Accelerate; {text}", remedy="" if number else
+                   f"they may fight with ours: compare with {VECLIB}=1, set before the start")
 
 
 def _gpu_package() -> Iterator[Finding]:
@@ -257,7 +270,7 @@ def _describe(device: Device) -> tuple[str, float]:
         what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
         if not meminfo.exists():  # only Linux has it
             return what, float("inf")
-        kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text()))
+        kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text(encoding="utf-8")))
         free, total = (1024 * int(kibibytes[name]) for name in ("MemAvailable", "MemTotal"))
     return f"{what}; {free / GIB:,.1f} of {total / GIB:,.1f} GiB free", free
 

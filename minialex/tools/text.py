@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "command", "cut", "fact", "fetch_bar", "pip", "printable",
-           "progress_bar", "say", "shows_blocks", "table", "width"]
+__all__ = ["bar", "columns", "command", "cut", "fact", "fetch_bar", "module", "pip",
+           "printable", "progress_bar", "say", "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 NO_TERMINAL = 10_000  # columns of a file
@@ -69,9 +69,14 @@ def command(*arguments: object, processes: int = 1) -> str:
     return _quoted([*words, *map(str, arguments)])
 
 
+def module(name: str, *arguments: str) -> str:
+    """The line that runs a module, say jupyter, with the Python that is running."""
+    return _quoted([sys.executable, "-m", name, *arguments])
+
+
 def pip(*arguments: str) -> str:
     """The line that runs pip for the Python that is running."""
-    return _quoted([sys.executable, "-m", "pip", *arguments])
+    return module("pip", *arguments)
 
 
 def _quoted(words: list[str]) -> str:

@@ -19,7 +19,8 @@ from pathlib import Path
 __all__ = ["check", "hint", "solution"]
 
 HERE = Path(__file__).resolve().parent
-TESTS = HERE.parents[1] / "tests" / "exercises"
+TESTS = next(folder / "tests" / "exercises" for folder in HERE.parents
+             if (folder / "tests" / "exercises").is_dir())
 RIGHT, WRONG, MISSING = "right", "not right", "not written"
 
 _asked: Counter[str] = Counter()  # how many hints of each exercise were shown
