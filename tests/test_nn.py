@@ -83,7 +83,7 @@ def test_reading_a_misspelt_attribute():
 
 
 def test_setting_a_misspelt_attribute():
-    message = "Net has no attribute 'trainin'; did you mean 'training'.*only"
+    message = "Net has no attribute 'trainin'; .*only; did you mean 'training'"
     with pytest.raises(AttributeError, match=message):
         Net().trainin = False
 
@@ -407,7 +407,7 @@ def test_layer_is_its_op_with_all_options(layer, op, rng):
     (lambda: nn.Linear(0, 3), r"Linear: .*weight .*\(0, 3\).*size.* 1"),
     (lambda: nn.Linear(3, -1), r"Linear: .*weight .*\(3, -1\)"),
     (lambda: nn.Conv2d(3, 4, 0), r"Conv2d: .*weight .*\(0, 0, 3, 4\)"),
-    (lambda: nn.Conv2d(3, 0, 5), r"Conv2d: .*weight .*\(5, 5, 3, 0\)"),
+    (lambda: nn.Conv2d(3, 0, 5), r"Conv2d: out_channels is 0; .*at least 1"),
     (lambda: nn.Conv2d(3, 4, 5, groups=2), r"Conv2d: groups=2 must divide 3, 4"),
     (lambda: nn.Conv2d(4, 3, 5, groups=2), r"Conv2d: groups=2 must divide 4, 3"),
     (lambda: nn.Conv2d(4, 4, 5, groups=0), r"Conv2d: groups is 0"),

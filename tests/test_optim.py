@@ -280,7 +280,7 @@ def test_numbers_of_numpy_give_the_same_bits(name, number, device):
         sgd = optim.SGD([w])
         values[name] = number(values[name])
         sgd.rules["0"] = {"lr": values.pop("rule")}
-        vars(sgd).update(values)
+        sgd.lr, sgd.momentum, sgd.weight_decay = values.values()
         for _ in range(3):
             sgd.step()
         return w.numpy().tobytes()
@@ -376,6 +376,12 @@ def test_what_cannot_be_learnt(bad):
 def test_what_holds_no_parameters(given):
     with pytest.raises(TypeError, match=rf"SGD: got a {type(given).__name__}; pass net\.param"):
         optim.SGD(given)
+
+
+def test_misspelt_attribute(device):
+    optimizer = optim.SGD([weight([1, 2], device)])
+    with pytest.raises(AttributeError, match="learning_rate"):
+        optimizer.learning_rate = 0.1
 
 
 def test_misspelt_rule():

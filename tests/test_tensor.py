@@ -111,6 +111,13 @@ def test_one_number_is_read_as_python_reads_numbers(device, values):
     assert bool(x) is True and bool(x * 0) is False
 
 
+def test_one_number_is_formatted_as_python_formats_numbers(device):
+    assert f"{leaf(2.5, device):6.2f}" == "  2.50" and f"{leaf([0.125], device):.1%}" == "12.5%"
+    assert f"{leaf([1, 2], device)}" == str(leaf([1, 2], device))
+    with pytest.raises(ValueError, match=r"shape \(2,\) is no single number"):
+        f"{leaf([1, 2], device):.2f}"
+
+
 def test_float_of_a_recorded_loss_is_its_value(device):
     assert float(ops.sum(leaf([1, 2], device))) == 3
 

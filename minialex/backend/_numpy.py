@@ -242,4 +242,4 @@ class NumpyDevice(Device):
         return Memory(self.used, self._peak, self._limit)
 
     def set_memory_limit(self, limit: int | None) -> None:
-        self._limit = limit
+        self._limit = checks.memory_limit(limit)

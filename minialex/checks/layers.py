@@ -4,10 +4,11 @@ import difflib
 from numbers import Integral
 
 from ..errors import InputError, InputTypeError, UnknownNameError
+from .ops import padding
 from .shapes import number, shown, whole
 
-__all__ = ["as_before", "groups", "learnable", "modules", "not_empty", "probability", "seed", "sgd",
-           "unknown_name", "weighted"]
+__all__ = ["as_before", "convolution", "generator", "learnable", "modules", "not_empty",
+           "probability", "seed", "sgd", "unknown_name", "weighted"]
 
 
 def weighted(layer, shape, std, bias):
@@ -34,9 +35,13 @@ def modules(given):
     return list(given)
 
 
-def groups(layer, groups, *channels):
-    if any(n % whole(layer, "groups", groups) for n in channels):
-        raise InputError(f"{layer}: groups={groups} must divide {', '.join(map(str, channels))}")
+def convolution(layer, in_channels, out_channels, pad, groups):
+    """What a layer that convolves is made of, beside its weights."""
+    padding(layer, pad)
+    inputs, kernels = (whole(layer, name, n) for name, n in (
+        ("in_channels", in_channels), ("out_channels", out_channels)))
+    if inputs % whole(layer, "groups", groups) or kernels % groups:
+        raise InputError(f"{layer}: groups={groups} must divide {inputs}, {kernels}")
 
 
 def probability(layer, name, value):
@@ -45,6 +50,12 @@ def probability(layer, name, value):
     if not 0 <= value < 1:
         raise InputError(f"{layer}: {name} is {value}; it is the probability to drop, in [0, 1)")
     return value
+
+
+def generator(function, rng):
+    if not hasattr(rng, "standard_normal"):
+        raise InputTypeError(f"{function}: rng is {shown(rng)}; give a numpy.random.Generator, "
+                             "such as numpy.random.default_rng(0)")
 
 
 def seed(rng):
@@ -57,9 +68,10 @@ def seed(rng):
 
 def unknown_name(owner, name, more=""):
     """The error for an attribute that `owner` does not have."""
-    close = difflib.get_close_matches(name, dir(owner), 1)
+    # NumPy and others ask for names with __ very often.
+    close = [] if name.startswith("__") else difflib.get_close_matches(name, dir(owner), 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return UnknownNameError(f"{type(owner).__name__} has no attribute {name!r}{hint}{more}")
+    return UnknownNameError(f"{type(owner).__name__} has no attribute {name!r}{more}{hint}")
 
 
 def sgd(parameters, rules, **numbers):
@@ -88,8 +100,10 @@ def learnable(optimizer, Tensor, name, p, others):
 
 
 def not_empty(optimizer, parameters):
-    if not parameters:
-        raise InputError(f"{optimizer}: there are no parameters; pass net.parameters()")
+    if not any(p.requires_grad for p in parameters.values()):
+        what = "none of the parameters has requires_grad=True" if parameters else (
+            "there are no parameters")
+        raise InputError(f"{optimizer}: {what}; pass net.parameters()")
 
 
 def as_before(optimizer, name, velocity, p):
