@@ -213,12 +213,12 @@ def _sum(device: Device, a: Array, b: Array) -> Array:
 
 def _add_to_leaf(leaf: Tensor, gradient: Array, shared: bool = False) -> None:
     """Give a leaf a gradient of its own: it is the user's, who may well write into it."""
-    if leaf.grad is not None:
-        gradient = _sum(leaf.device, leaf.grad.data, gradient)
-    elif shared:
-        with leaf.device:
+    with backend.lock, leaf.device:  # another thread may add to the same leaf
+        if leaf.grad is not None:
+            gradient = _sum(leaf.device, leaf.grad.data, gradient)
+        elif shared:
             gradient = gradient.copy()
-    leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
+        leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
 
 
 class _Thread(threading.local):

@@ -6,6 +6,7 @@ import gc
 import operator as operators
 import pickle
 import re
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -662,6 +663,20 @@ def test_two_threads_train_as_each_would_alone(device):
     with ThreadPoolExecutor(2) as executor:
         together = list(executor.map(lambda seed: trained(seed, device, meet), (1, 2)))
     assert together == alone and alone[0] != alone[1]
+
+
+def test_threads_may_add_to_the_same_leaf():
+    """Whole numbers: their sum is exact in any order. (The books of the stand-in know no threads.)"""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # each thread is interrupted very often
+    try:
+        w = leaf(np.ones(20_000), "cpu:0")
+        losses = [[ops.sum(w * share) for _ in range(100)] for share in (1, 2, 3, 4)]
+        with ThreadPoolExecutor(4) as executor:
+            list(executor.map(lambda mine: [loss.backward() for loss in mine], losses))
+    finally:
+        sys.setswitchinterval(usual)
+    np.testing.assert_array_equal(w.grad.numpy(), np.full(w.shape, 1000))
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, *(
