@@ -260,7 +260,8 @@ def test_parameter_without_numbers(device):
 
 
 @pytest.mark.parametrize("options", [
-    {"lr": "0.1"}, {"momentum": None}, {"weight_decay": [1]}, {"rules": {"*bias": 0.5}}], ids=str)
+    {"lr": "0.1"}, {"momentum": None}, {"weight_decay": [1]}, {"rules": {"*bias": 0.5}},
+    {"rules": [1]}], ids=str)
 def test_options_of_other_types(options, device):
     name = next(iter(options))
     with pytest.raises(MinialexError, match=f"^SGD: {name} (is|are) ") as caught:
@@ -286,6 +287,11 @@ def test_numbers_of_numpy_give_the_same_bits(name, number, device):
         return w.numpy().tobytes()
 
     assert learnt(number) == learnt(float)
+
+
+def test_rule_in_words(device):
+    with pytest.raises(TypeError, match=r"^SGD: lr of the rule '\*bias' is 'twice'; it must be"):
+        optim.SGD([weight([1, 2], device)], rules={"*bias": {"lr": "twice"}})
 
 
 @pytest.mark.ch08

@@ -81,12 +81,15 @@ def sgd(parameters, rules, **numbers):
     for name, value in numbers.items():
         if not number("SGD", name, value) >= 0:  # nor a NaN
             raise InputError(f"SGD: {name} is {value}; it must not be negative")
-    if not all(hasattr(rule, "keys") for rule in rules.values()):
+    if not (hasattr(rules, "values") and all(hasattr(rule, "keys") for rule in rules.values())):
         raise InputTypeError("SGD: rules are {pattern: {'lr': 2.0, 'weight_decay': 0.0}, ...}; got "
-                             f"{dict(rules)}")
+                             f"{shown(rules)}")
     if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
         raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
                          "'weight_decay'")
+    for pattern, rule in rules.items():
+        for name, value in rule.items():
+            number("SGD", f"{name} of the rule {pattern!r}", value)
 
 
 def learnable(optimizer, Tensor, name, p, others):

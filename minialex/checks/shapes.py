@@ -65,8 +65,8 @@ def axes(op, x, axis):
     found = {int(a) % x.ndim for a in given  # `int` is asked for first, because that is quick
              if isinstance(a, (int, Integral)) and -x.ndim <= a < x.ndim}
     if len(found) < len(given):
-        raise InputError(f"{op}: axis is {shown(axis)} but x has shape {x.shape}; name each axis "
-                         f"once, {-x.ndim} .. {x.ndim - 1}")
+        remedy = f"name each axis once, {-x.ndim} .. {x.ndim - 1}" if x.ndim else "it has no axes"
+        raise InputError(f"{op}: axis is {shown(axis)} but x has shape {x.shape}; {remedy}")
     return tuple(found)
 
 

@@ -44,10 +44,11 @@ def call(op, signature, inputs, options):
         raise InputTypeError(f"{op}: {error}; call {op}{shown}") from None
 
 
-def failed(op, error, signature, inputs, options):
-    """An op has raised this error: because of the call, or of numbers that are no floats?"""
-    if isinstance(error, MinialexError):
-        return
+def failed(function, error, signature, inputs, options):
+    """An op has raised this error: because of the call, or of numbers that are not floats?"""
+    op, ours = op_name(function), str(function.__module__).startswith("minialex.")
+    if isinstance(error, MinialexError) or not (ours or isinstance(error, TypeError)):
+        return  # the op of a user may well raise a ValueError of its own
     for name, x in call(op, signature, inputs, options).arguments.items():
         if hasattr(x, "requires_grad") and x.dtype.kind != "f":
             raise InputTypeError(f"{op}: {name} is {x.dtype}; it works on floats, so give it as "
@@ -125,8 +126,9 @@ def not_yet_tensor(array, Tensor):
 
 def array(array, requires_grad):
     """What a Tensor may be made of."""
-    if array.dtype.kind not in "fiub":
-        raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans")
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans "
+                             "of up to 64 bits")
     if requires_grad and array.dtype.kind != "f":
         raise InputTypeError(f"Tensor: {array.dtype} has no gradient; use array.astype('float32')")
 
@@ -162,8 +164,8 @@ def gradient(tensor, given):
 def single(tensor):
     """The tensor, which must have one element."""
     if tensor.size != 1:
-        raise InputError(f"a tensor of shape {tensor.shape} is no single number, which has size 1; "
-                         "use x.numpy()")
+        raise InputError(f"a tensor of shape {tensor.shape} is not a single number; use "
+                         "x.numpy(), or ops.sum or ops.mean")
     return tensor
 
 
