@@ -82,6 +82,19 @@ def test_reading_a_misspelt_attribute():
         Net().xyzzy  # noqa: B018
 
 
+@pytest.mark.parametrize("hold", [lambda x: x, lambda x: [x], lambda x: {"w": (nn.ReLU(), x)}],
+                         ids=["alone", "list", "dict"])
+def test_a_tensor_that_would_never_learn(device, hold):
+    class Own(nn.Module):
+        def __init__(self, requires_grad):
+            self.held = hold(Tensor([1.0], device, requires_grad))
+            self.layer = nn.Linear(2, 2)
+
+    assert len(Own(False).parameters()) == 2
+    with pytest.raises(TypeError, match=r"^held.* requires a gradient, .*nn\.Parameter\(array\)$"):
+        Own(True).parameters()
+
+
 def test_setting_a_misspelt_attribute():
     message = "Net has no attribute 'trainin'; .*only; did you mean 'training'"
     with pytest.raises(AttributeError, match=message):

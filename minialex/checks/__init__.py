@@ -23,15 +23,15 @@ from .devices import (
     why_no_gpu,
 )
 from .layers import (
-    as_before, convolution, generator, learnable, modules, not_empty, probability, seed, sgd,
-    unknown_name, weighted,
+    as_before, convolution, found, generator, learnable, modules, not_empty, probability, seed,
+    sgd, unknown_name, weighted,
 )
 
 __all__ = ["array", "as_before", "axes", "backward", "broadcast", "by_name", "call", "checkable",
            "concat", "conv2d", "converted", "convolution", "copied", "cuda_error", "device_name",
-           "dropout", "failed", "filled", "flatten", "generator", "gpu", "gradient", "gradients",
-           "handed_to_numpy", "host_array", "images", "in_one_line", "learnable", "linear",
-           "local_response_norm", "matmul", "memory", "memory_limit", "misfit", "modules",
+           "dropout", "failed", "filled", "flatten", "found", "generator", "gpu", "gradient",
+           "gradients", "handed_to_numpy", "host_array", "images", "in_one_line", "learnable",
+           "linear", "local_response_norm", "matmul", "memory", "memory_limit", "misfit", "modules",
            "no_attribute", "no_operator", "not_empty", "not_yet_tensor", "number", "op_name",
            "option", "padding", "pool2d", "probability", "reshape", "result", "seed", "sgd",
            "shape", "single", "softmax_cross_entropy", "static", "stored", "take_channels",

@@ -7,7 +7,7 @@ from ..errors import InputError, InputTypeError, UnknownNameError
 from .ops import padding
 from .shapes import number, shown, whole
 
-__all__ = ["as_before", "convolution", "generator", "learnable", "modules", "not_empty",
+__all__ = ["as_before", "convolution", "found", "generator", "learnable", "modules", "not_empty",
            "probability", "seed", "sgd", "unknown_name", "weighted"]
 
 
@@ -42,6 +42,14 @@ def convolution(layer, in_channels, out_channels, pad, groups):
         ("in_channels", in_channels), ("out_channels", out_channels)))
     if inputs % whole(layer, "groups", groups) or kernels % groups:
         raise InputError(f"{layer}: groups={groups} must divide {inputs}, {kernels}")
+
+
+def found(path, value, Tensor, Parameter):
+    """What lies in a module: a tensor that is to be learnt must be a Parameter."""
+    if isinstance(value, Tensor) and not isinstance(value, Parameter) and (
+            value.requires_grad and value.node is None):
+        raise InputTypeError(f"{path} is a Tensor that requires a gradient, but only a Parameter "
+                             "is learnt; make it nn.Parameter(array)")
 
 
 def probability(layer, name, value):
