@@ -31,6 +31,8 @@ class SGD:
     `self.rules` has one for each parameter, and may be changed between steps.
     """
 
+    __slots__ = ("lr", "momentum", "parameters", "rules", "velocities", "weight_decay")
+
     def __init__(self, parameters: Iterable[Tensor] | Mapping[str, Tensor], lr: float = 0.01,
                  momentum: float = 0.9, weight_decay: float = 5e-4,
                  rules: Mapping[str, Mapping[str, float]] = RULES_2012) -> None:

@@ -19,7 +19,6 @@ import numpy as np
 
 from . import backend, checks
 from .backend import Array, Device
-from .errors import InputTypeError
 
 __all__ = ["Node", "Tensor", "load", "mark_changed", "no_grad", "randn", "record", "zeros"]
 
@@ -44,11 +43,12 @@ class Tensor:
     __array_priority__ = 1000.0  # NumPy leaves `array * tensor` to us
     __neg__ = __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _operator
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _operator
+    __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = checks.no_operator
+    __getattr__ = checks.no_attribute  # called only for a name that was not found
 
     def __init__(self, array: Any, device: str | Device | None = None,
                  requires_grad: bool = False) -> None:
-        if isinstance(array, Tensor):
-            raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
+        checks.not_yet_tensor(array, Tensor)
         listed, array = not hasattr(array, "dtype"), checks.converted(np.asanyarray, array)
         if listed and array.dtype == np.float64:
             array = array.astype(np.float32)
@@ -115,6 +115,9 @@ class Tensor:
     def __float__(self) -> float:
         return float(self.item())
 
+    def __format__(self, spec: str) -> str:  # f"{loss:.3f}"
+        return format(self.item() if spec else str(self), spec)
+
     def __bool__(self) -> bool:
         return bool(self.item())
 
@@ -173,10 +176,7 @@ class Node:
         backward, self.backward = checks.unused(self.name, self.backward), None
         with self.device:
             gradients = backward(gy)
-        if not isinstance(gradients, tuple):
-            gradients = (gradients,)
-        checks.gradients(self.name, gradients, self.parents)
-        return gradients
+        return checks.gradients(self.name, gradients, self.parents)
 
 
 def _walk_back(root: Node, gradient: Array) -> None:
@@ -213,12 +213,12 @@ def _sum(device: Device, a: Array, b: Array) -> Array:
 
 def _add_to_leaf(leaf: Tensor, gradient: Array, shared: bool = False) -> None:
     """Give a leaf a gradient of its own: it is the user's, who may well write into it."""
-    if leaf.grad is not None:
-        gradient = _sum(leaf.device, leaf.grad.data, gradient)
-    elif shared:
-        with leaf.device:
+    with backend.lock, leaf.device:  # another thread may add to the same leaf
+        if leaf.grad is not None:
+            gradient = _sum(leaf.device, leaf.grad.data, gradient)
+        elif shared:
             gradient = gradient.copy()
-    leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
+        leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
 
 
 class _Thread(threading.local):
@@ -271,7 +271,7 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
 
 def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
     """Set tensors to stored arrays. Names, shapes and types must fit; else nothing is changed."""
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array) for name, array in checks.by_name(what, arrays).items()}
     checks.stored(tensors, arrays, what)
     for name, tensor in tensors.items():
         tensor.data = tensor.device.asarray(arrays[name])
@@ -285,4 +285,5 @@ def zeros(*shape: int, dtype: Any = np.float32, **options: Any) -> Tensor:
 
 def randn(*shape: int, rng: np.random.Generator, dtype: Any = np.float32, **options: Any) -> Tensor:
     """Standard normal numbers from a NumPy generator; options: `device`, `requires_grad`."""
+    checks.generator("randn", rng)
     return Tensor(rng.standard_normal(checks.shape("randn", shape), dtype), **options)

@@ -82,8 +82,21 @@ def test_reading_a_misspelt_attribute():
         Net().xyzzy  # noqa: B018
 
 
+@pytest.mark.parametrize("hold", [lambda x: x, lambda x: [x], lambda x: {"w": (nn.ReLU(), x)}],
+                         ids=["alone", "list", "dict"])
+def test_a_tensor_that_would_never_learn(device, hold):
+    class Own(nn.Module):
+        def __init__(self, requires_grad):
+            self.held = hold(Tensor([1.0], device, requires_grad))
+            self.layer = nn.Linear(2, 2)
+
+    assert len(Own(False).parameters()) == 2
+    with pytest.raises(TypeError, match=r"^held.* requires a gradient, .*nn\.Parameter\(array\)$"):
+        Own(True).parameters()
+
+
 def test_setting_a_misspelt_attribute():
-    message = "Net has no attribute 'trainin'; did you mean 'training'.*only"
+    message = "Net has no attribute 'trainin'; .*only; did you mean 'training'"
     with pytest.raises(AttributeError, match=message):
         Net().trainin = False
 
@@ -407,7 +420,7 @@ def test_layer_is_its_op_with_all_options(layer, op, rng):
     (lambda: nn.Linear(0, 3), r"Linear: .*weight .*\(0, 3\).*size.* 1"),
     (lambda: nn.Linear(3, -1), r"Linear: .*weight .*\(3, -1\)"),
     (lambda: nn.Conv2d(3, 4, 0), r"Conv2d: .*weight .*\(0, 0, 3, 4\)"),
-    (lambda: nn.Conv2d(3, 0, 5), r"Conv2d: .*weight .*\(5, 5, 3, 0\)"),
+    (lambda: nn.Conv2d(3, 0, 5), r"Conv2d: out_channels is 0; .*at least 1"),
     (lambda: nn.Conv2d(3, 4, 5, groups=2), r"Conv2d: groups=2 must divide 3, 4"),
     (lambda: nn.Conv2d(4, 3, 5, groups=2), r"Conv2d: groups=2 must divide 4, 3"),
     (lambda: nn.Conv2d(4, 4, 5, groups=0), r"Conv2d: groups is 0"),

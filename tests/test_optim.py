@@ -260,7 +260,8 @@ def test_parameter_without_numbers(device):
 
 
 @pytest.mark.parametrize("options", [
-    {"lr": "0.1"}, {"momentum": None}, {"weight_decay": [1]}, {"rules": {"*bias": 0.5}}], ids=str)
+    {"lr": "0.1"}, {"momentum": None}, {"weight_decay": [1]}, {"rules": {"*bias": 0.5}},
+    {"rules": [1]}], ids=str)
 def test_options_of_other_types(options, device):
     name = next(iter(options))
     with pytest.raises(MinialexError, match=f"^SGD: {name} (is|are) ") as caught:
@@ -280,12 +281,17 @@ def test_numbers_of_numpy_give_the_same_bits(name, number, device):
         sgd = optim.SGD([w])
         values[name] = number(values[name])
         sgd.rules["0"] = {"lr": values.pop("rule")}
-        vars(sgd).update(values)
+        sgd.lr, sgd.momentum, sgd.weight_decay = values.values()
         for _ in range(3):
             sgd.step()
         return w.numpy().tobytes()
 
     assert learnt(number) == learnt(float)
+
+
+def test_rule_in_words(device):
+    with pytest.raises(TypeError, match=r"^SGD: lr of the rule '\*bias' is 'twice'; it must be"):
+        optim.SGD([weight([1, 2], device)], rules={"*bias": {"lr": "twice"}})
 
 
 @pytest.mark.ch08
@@ -376,6 +382,12 @@ def test_what_cannot_be_learnt(bad):
 def test_what_holds_no_parameters(given):
     with pytest.raises(TypeError, match=rf"SGD: got a {type(given).__name__}; pass net\.param"):
         optim.SGD(given)
+
+
+def test_misspelt_attribute(device):
+    optimizer = optim.SGD([weight([1, 2], device)])
+    with pytest.raises(AttributeError, match="learning_rate"):
+        optimizer.learning_rate = 0.1
 
 
 def test_misspelt_rule():

@@ -442,7 +442,7 @@ def test_fork_while_another_thread_holds_the_lock():
 net(images)
 held, go_on = threading.Event(), threading.Event()
 def hold():
-    with _numpy._lock:
+    with _numpy.lock:
         held.set()
         go_on.wait(1)
 threading.Thread(target=hold).start()

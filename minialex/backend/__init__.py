@@ -16,11 +16,11 @@ from types import ModuleType
 
 from .. import checks
 from ..errors import DeviceError, DeviceMemoryError
-from ._numpy import NumpyDevice, set_threads, threads
+from ._numpy import NumpyDevice, lock, set_threads, threads
 from .device import Array, Device, record_transfers
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "cuda", "default",
-           "device", "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
+           "device", "lock", "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
 
 
 def device(name: str | Device) -> Device:

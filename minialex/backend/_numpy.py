@@ -18,7 +18,7 @@ from .. import checks
 from .device import Device, Memory, host_array
 from .namespace import Namespace, Work
 
-__all__ = ["NumpyDevice", "set_threads", "threads"]
+__all__ = ["NumpyDevice", "lock", "set_threads", "threads"]
 
 # NumPy keeps small arrays in a cache of its own that is faster than ours; they are not counted.
 SMALL = 1024
@@ -65,7 +65,7 @@ class Heap:
         # To the next eighth of a power of two, so that arrays of similar size share blocks.
         step = max(ALIGNMENT, 1 << max(nbytes.bit_length() - 4, 0))
         size = -(-nbytes // step) * step
-        with _lock:
+        with lock:
             fitting = size if self._free.get(size) else min(
                 (free for free, blocks in self._free.items()
                  if blocks and size < free <= FIT * size), default=0)
@@ -84,7 +84,7 @@ class Heap:
         return memory
 
     def put_back(self, block: Block) -> None:
-        with _lock:
+        with lock:
             block.device.used -= block.nbytes
             self._used -= block.nbytes
             self._free.setdefault(block.memory.size, []).append(block.memory)
@@ -92,7 +92,8 @@ class Heap:
 
 
 _heap = Heap()
-_lock = threading.RLock()  # for the accounts; a block may die inside this thread's allocation
+# For what threads share: the accounts, the gradients. A block may die while this thread holds it.
+lock = threading.RLock()
 
 
 class NumpyNamespace(Namespace):
@@ -176,7 +177,7 @@ def _count_blas_users(change: int) -> None:
     Their number is the whole process's: the first user sets it to 1, the last one puts it back.
     """
     global _users
-    with _lock:
+    with lock:
         before, _users = _users, max(_users + change, 0)  # it is 0 in a fork made inside
         if (before > 0) != (_users > 0):
             for set_number, usual in _blas():
@@ -185,14 +186,14 @@ def _count_blas_users(change: int) -> None:
 
 def _after_fork() -> None:
     """In the child no other thread lives on: not those of the pools, nor the users of BLAS."""
-    _lock.release()
+    lock.release()
     _executor.cache_clear()
     _count_blas_users(-_users)
 
 
 # With the lock held, no account is half written when the child gets its copy. Windows has no fork.
 getattr(os, "register_at_fork", dict)(
-    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_fork)
+    before=lock.acquire, after_in_parent=lock.release, after_in_child=_after_fork)
 
 
 class NumpyDevice(Device):
@@ -212,7 +213,7 @@ class NumpyDevice(Device):
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < SMALL:
             return np.empty(shape, dtype)
-        with _lock:
+        with lock:
             checks.memory(self.name, nbytes, self.used, self._limit)
             memory = _heap.take(nbytes)
             self.used += nbytes
@@ -242,4 +243,4 @@ class NumpyDevice(Device):
         return Memory(self.used, self._peak, self._limit)
 
     def set_memory_limit(self, limit: int | None) -> None:
-        self._limit = limit
+        self._limit = checks.memory_limit(limit)

@@ -3,10 +3,10 @@
 import re
 
 from ..errors import DeviceError, DeviceMemoryError, InputTypeError
-from .shapes import shown
+from .shapes import shown, whole
 
 __all__ = ["cuda_error", "device_name", "gpu", "host_array", "in_one_line", "memory",
-           "virtual_device", "why_no_gpu"]
+           "memory_limit", "virtual_device", "why_no_gpu"]
 
 
 def device_name(name):
@@ -71,6 +71,11 @@ def memory(device, nbytes, used, limit):
         raise DeviceMemoryError(
             f"{device}: out of memory allocating {nbytes:,} bytes (in use {used:,}, limit "
             f"{limit:,}); use a smaller batch, or set_memory_limit(more)")
+
+
+def memory_limit(limit):
+    """Bytes as an int, or None; 3e9 is no whole number of Python's, 3 * 10**9 is."""
+    return limit if limit is None else whole("set_memory_limit", "limit", limit)
 
 
 def host_array(values, array):

@@ -41,8 +41,9 @@ def conv2d(x, w, b, stride, pad, groups):
     """stride, pad and groups, as ints."""
     images("conv2d", x)
     groups = whole("conv2d", "groups", groups)
-    if w.ndim != 4:
-        raise InputError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
+    if w.ndim != 4 or 0 in w.shape:
+        raise InputError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O), each "
+                         "at least 1")
     c, cg, o = x.shape[3], w.shape[2], w.shape[3]
     if c != cg * groups:
         raise InputError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "

@@ -65,8 +65,8 @@ def axes(op, x, axis):
     found = {int(a) % x.ndim for a in given  # `int` is asked for first, because that is quick
              if isinstance(a, (int, Integral)) and -x.ndim <= a < x.ndim}
     if len(found) < len(given):
-        raise InputError(f"{op}: axis is {shown(axis)} but x has shape {x.shape}; name each axis "
-                         f"once, {-x.ndim} .. {x.ndim - 1}")
+        remedy = f"name each axis once, {-x.ndim} .. {x.ndim - 1}" if x.ndim else "it has no axes"
+        raise InputError(f"{op}: axis is {shown(axis)} but x has shape {x.shape}; {remedy}")
     return tuple(found)
 
 
@@ -132,8 +132,10 @@ def concat(arrays, axis):
 def take_channels(x, start, stop):
     """start and stop, as ints."""
     channels = x.shape[-1] if x.ndim else 0
+    for name, value in (("start", start), ("stop", stop)):
+        if not isinstance(value, Integral):
+            whole("take_channels", name, value, least=0)
     if not 0 <= start < stop <= channels:
         raise InputError(f"take_channels: start={start}, stop={stop} but x {x.shape} has channels "
                          f"0 .. {channels}; give 0 <= start < stop <= {channels}")
-    return (whole("take_channels", "start", start, least=0),
-            whole("take_channels", "stop", stop))
+    return int(start), int(stop)

@@ -43,8 +43,7 @@ class Conv2d(_Weighted):
                  pad: int | tuple[int, int, int, int] = 0, groups: int = 1,
                  std: float | None = None, bias: float | None = 0.0, rng: Rng = None,
                  device: Place = None) -> None:
-        checks.padding("Conv2d", pad)
-        checks.groups("Conv2d", groups, in_channels, out_channels)
+        checks.convolution("Conv2d", in_channels, out_channels, pad, groups)
         self.stride, self.pad, self.groups = checks.whole("Conv2d", "stride", stride), pad, groups
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         super().__init__(shape, std, bias, rng, device)
