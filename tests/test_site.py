@@ -31,6 +31,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
              "--disable-background-networking", "--disable-component-update"]
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
 LIVE = (SITE / "_static" / "live" / "network.onnx").is_file()
+pytestmark = pytest.mark.slow
 live_page = pytest.mark.skipif(not LIVE, reason="the site was built without the live page")
 
 
