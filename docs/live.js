@@ -122,6 +122,7 @@ function showAnswers(outputs, exchange) {
 
 function showMaps(outputs, exchange) {
   if (!document.querySelector("#maps canvas")) ROWS.forEach(addRow);
+  let total = 0;
   ROWS.forEach((row, i) => {
     const { dims, data } = outputs[row.output];
     const half = data.length / 2, most = data.reduce((a, b) => Math.max(a, b), 0);
@@ -139,6 +140,7 @@ function showMaps(outputs, exchange) {
         get(`text-${i}-${column}`).textContent = `${row.layer}: ${what}`;
       } else {
         const sends = row.both || column === 1, bytes = (4 * half).toLocaleString("en");
+        if (sends && exchange) total += 4 * half; // float32
         const arrow = column === 0 ? "→" : "←";
         canvas.classList.toggle("cut", !(exchange && sends));
         get(`text-${i}-${column}`).textContent = !sends ? `stays: column 0 owns ${row.into}`
@@ -147,6 +149,8 @@ function showMaps(outputs, exchange) {
       }
     }
   });
+  get("total").textContent = `In all: ${total.toLocaleString("en")} bytes for this picture. ` +
+    "The full network of 2012 sends 234,496.";
 }
 
 function addRow(row, i) {

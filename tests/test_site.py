@@ -31,6 +31,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
              "--disable-background-networking", "--disable-component-update"]
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
 LIVE = (SITE / "_static" / "live" / "network.onnx").is_file()
+pytestmark = pytest.mark.slow
 live_page = pytest.mark.skipif(not LIVE, reason="the site was built without the live page")
 
 
@@ -274,8 +275,11 @@ def test_what_crosses_is_counted_and_a_cut_says_so(page):
     assert len(lines) == 8 and sum("bytes" in line for line in lines) == 7
     assert sum(int(re.search(r"([\d,]+) bytes", line)[1].replace(",", "")) for line in lines
                if "bytes" in line) == 2 * 3200 + 2 * 512 + 2 * 2048 + 2048
+    total = page.locator("#total")
+    assert total.inner_text().startswith("In all: 13,568 bytes")
     page.get_by_role("switch").uncheck()
     settle(page)
+    assert total.inner_text().startswith("In all: 0 bytes")
     assert sum("cut" in line for line in orange.all_inner_texts()) == 7
 
 
@@ -346,6 +350,21 @@ def test_mouse_draws(page):
     settle(page)
     np.testing.assert_array_equal(on_board(page), 255 - drawn)
     assert guesses(page) != before
+
+
+@live_page
+def test_finger_draws(browser, home):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True,
+                                  is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{home}live.html")
+    page.evaluate("started")
+    page.get_by_role("button", name="Clear").tap()
+    page.locator("#board").tap()
+    settle(page)
+    drawn = on_board(page)
+    assert drawn[13:15, 13:15].min() > 200 and np.count_nonzero(drawn) < 20
+    context.close()
 
 
 @live_page
