@@ -59,6 +59,12 @@ bench: $(VENV)/.has-minialex ## measure this machine
 compare: $(VENV)/.has-minialex $(VENV)-pytorch/.made ## put a training step beside PyTorch's
 	$(BIN)/python benchmarks/against_pytorch.py --torch-python $(VENV)-pytorch/bin/python $(ARGS)
 
+.PHONY: dist
+dist: $(VENV)/.has-dev ## build the wheel and the source distribution, and check them
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 clean: ## remove the environment, caches and build products; runs/ and data/ stay
 	rm -rf $(VENV) $(VENV)-pytorch build dist docs/_build *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov
 	find minialex tests notebooks benchmarks data -name __pycache__ -prune -exec rm -rf {} + \

@@ -81,6 +81,7 @@ def test_no_box_lies_on_another():
     assert all(0 <= x <= width - 134 and 0 <= y <= height - 38 for y, x in places)
     named = {name for name, _, is_leaf, *_ in boxes(picture) if is_leaf}
     assert named == set(net.named_parameters())
+    assert ">conv1.weight<" in picture and ">softmax_cross_entropy<" in picture
 
 
 def bridge(x, device):

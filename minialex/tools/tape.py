@@ -17,7 +17,7 @@ Item: TypeAlias = Node | Tensor  # what is on a tape: ops, and leaves
 Uses: TypeAlias = defaultdict[Item, list[tuple[Item, int]]]  # of each: by whom, as which input
 
 WIDE, HIGH, ACROSS, DOWN, TOP = 134, 38, 164, 70, 56  # a box, the steps between boxes: pixels
-LETTERS = 20  # so many fit into a box
+LETTERS = 21  # so many fit into a box
 MOST = 500  # boxes; nobody could read more
 CROSSING, LINE = "#c05621", "#4a5568"
 LOOKS = [("#ebf4ff", "#2b6cb0"), ("#edf2f7", "#718096"), ("#f0fff4", "#2f855a"),
@@ -134,7 +134,8 @@ def _places(where: Mapping[Item, str], uses: Uses, devices: list[str]
 
 
 def _box(x: float, y: float, name: str, item: Item, fill: str, edge: str) -> str:
-    short = name if len(name) <= LETTERS else name[: LETTERS - 1] + "…"
+    short = ".".join(name.split(".")[-2:])  # in which column "columns.0" lies is to be seen
+    short = short if len(short) <= LETTERS else short[: LETTERS - 1] + "…"
     return (f'<g><title>{escape(f"{name} {item.shape} {item.dtype}")}</title>'
             f'<rect x="{x - WIDE / 2}" y="{y - HIGH / 2}" width="{WIDE}" height="{HIGH}" '
             f'rx="{4 if isinstance(item, Node) else HIGH / 2}" fill="{fill}" stroke="{edge}"/>'
