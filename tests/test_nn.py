@@ -5,6 +5,7 @@ import inspect
 import multiprocessing
 import pickle
 import pydoc
+import re
 import subprocess
 import sys
 import threading
