@@ -92,7 +92,8 @@ class Heap:
 
 
 _heap = Heap()
-# For what threads share: the accounts, the gradients. A block may die while this thread holds it.
+# Guards what threads share: the accounts, and gradients. A block may die while this thread holds
+# it, and asks for it again.
 lock = threading.RLock()
 
 

@@ -74,7 +74,7 @@ def memory(device, nbytes, used, limit):
 
 
 def memory_limit(limit):
-    """Bytes as an int, or None; 3e9 is no whole number of Python's, 3 * 10**9 is."""
+    """Bytes as an int, or None for no limit."""
     return limit if limit is None else whole("set_memory_limit", "limit", limit)
 
 

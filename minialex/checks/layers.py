@@ -53,7 +53,7 @@ def found(path, value, Tensor, Parameter):
 
 
 def probability(layer, name, value):
-    """How many of all numbers to drop, as a float."""
+    """The share of numbers to drop, as a float."""
     value = number(layer, name, value)
     if not 0 <= value < 1:
         raise InputError(f"{layer}: {name} is {value}; it is the probability to drop, in [0, 1)")

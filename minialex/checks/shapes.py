@@ -18,14 +18,14 @@ def shown(value):
 
 
 def converted(convert, values):
-    """What `convert`, a function of NumPy, makes of values that may be no array."""
+    """What `convert`, a function of NumPy, makes of values that may not be an array."""
     try:
         return convert(values)
     except ValueError as error:
         if isinstance(error, MinialexError):
             raise
-        raise InputError(f"{shown(values)} is no array; give all rows of a list the same length "
-                         f"({error})") from None
+        raise InputError(f"{shown(values)} is not an array; give all rows of a list the same "
+                         f"length ({error})") from None
 
 
 def whole(op, name, value, least=1, most=math.inf):

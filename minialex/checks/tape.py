@@ -19,7 +19,8 @@ def no_attribute(tensor, name):
 
 def no_operator(tensor, other):
     raise InputTypeError("a Tensor has no [...] and no < or >, through which no gradient would "
-                         "flow; use x.numpy(), or an op such as take_channels(x, start, stop)")
+                         "flow; use x.numpy(), x.item() for a single number, or an op such as "
+                         "take_channels(x, start, stop)")
 
 
 def op_name(function):
@@ -188,7 +189,7 @@ def upstream(tensor, gradient):
 
 
 def gradients(op, gradients, parents):
-    """What the `backward` of an op returned for its parents on the tape, its inputs, as a tuple."""
+    """What the `backward` of an op returned for its inputs, as a tuple."""
     if not isinstance(gradients, tuple):
         gradients = (gradients,)
     if len(gradients) != len(parents):

@@ -81,7 +81,7 @@ def power(xp, a, exponent):
     def backward(gy):
         if exponent == 0:
             return xp.zeros(gy.shape, gy.dtype)  # also where a or gy is infinite
-        if exponent < 0:  # not a ** (exponent - 1), which may leave the range alone
+        if exponent < 0:  # a ** (exponent - 1) may be infinite where the gradient is not
             return gy / a * a**exponent * exponent
         if exponent >= 1:
             return gy * a ** (exponent - 1) * exponent
