@@ -5,6 +5,7 @@ import inspect
 import multiprocessing
 import pickle
 import pydoc
+import re
 import subprocess
 import sys
 import threading
@@ -493,7 +494,9 @@ def test_what_is_no_seed(make, rng):
 def test_signature_is_what_the_user_passes(cls, names):
     assert list(inspect.signature(cls).parameters) == names
     shown = pydoc.render_doc(cls, renderer=pydoc.plaintext)
-    assert f" {cls.__name__}{inspect.signature(cls)}".removesuffix("()") in shown
+    shown, signature = (re.sub(r"[\s|]", "", text) for text in (  # 3.13 breaks long ones
+        shown, f"{cls.__name__}{inspect.signature(cls)}".removesuffix("()")))
+    assert signature in shown
 
 
 def test_signature_has_the_defaults():
