@@ -31,6 +31,8 @@ def test_every_chapter_comes_with_its_exercises_and_checks(course):
             assert {f"exercises/ch{number}.py", f"exercises/solutions/ch{number}.py",
                     f"exercises/hints/ch{number}.md",
                     f"tests/exercises/test_ch{number}.py"} <= there
+    beside = {path.name for path in (ROOT / "notebooks").glob("*.py")}
+    assert beside - there == {"execute.py"}, "what the chapters import"
     recorded = names(ROOT / "notebooks" / "results")
     assert recorded and {f"results/{name}" for name in recorded} <= there
     assert not [name for name in there if name.endswith((".part", ".lock", ".md.ipynb", ".pyc"))]
@@ -44,10 +46,11 @@ def test_files_are_those_of_the_clone(course):
 
 def test_answers_are_checked_there(course):
     """By the functions of the chapters, and by pytest with the marker of a chapter."""
-    solved = "from exercises import check; check('ch08', 'exercises/solutions')"
-    done = subprocess.run([sys.executable, "-c", solved], cwd=course, capture_output=True,
-                          text=True)
-    assert done.stdout.count(" right\n") == len(done.stdout.splitlines()) > 3, done.stderr
+    for solved in (["exercises", "ch08", "--answers", "exercises/solutions"],
+                   ["pytest", "-q", "--answers=exercises/solutions"]):
+        done = subprocess.run([sys.executable, "-m", *solved], cwd=course, capture_output=True,
+                              text=True)
+        assert done.returncode == 0 and "not" not in done.stdout, done.stdout
     asked = [sys.executable, "-m", "pytest", "-q", "-m", "ch08"]
     done = subprocess.run([*asked, "-rs"], cwd=course, capture_output=True, text=True)
     assert done.returncode == 0 and "write bytes_owned in ch08.py" in done.stdout
@@ -117,3 +120,11 @@ def test_next_step_can_be_pasted(minialex, tmp_path, monkeypatch):
         monkeypatch.setattr(chapters, "find_spec", lambda name, there=there: there or None)
         said = minialex("chapters", tmp_path / "new").out.splitlines()[-1]
         assert said.startswith("  next: ") and said.endswith(line)
+
+
+@pytest.mark.parametrize(("answers", "code", "said"), [
+    (["--answers", "exercises/solutions"], 0, " right\n"), ([], 1, " not written: ")])
+def test_terminal_is_told_by_the_exit_code_whether_all_is_right(course, answers, code, said):
+    done = subprocess.run([sys.executable, "-m", "exercises", "ch01", *answers], cwd=course,
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count(said)) == (code, 5), done.stdout

@@ -224,7 +224,7 @@ def test_installed_package_brings_its_sets(tmp_path):
     pytest.importorskip("setuptools")
     clone, there = tmp_path / "clone", tmp_path / "there"
     shutil.copytree(ROOT, clone, ignore=shutil.ignore_patterns(
-        ".*", "build", "dist", "*.egg-info", "runs", "tests", "notebooks", "benchmarks"))
+        ".*", "build", "dist", "*.egg-info", "runs", "benchmarks", "_build"))
     (clone / "data" / "mnist").mkdir(exist_ok=True)
     (clone / "data" / "mnist" / "train-images-idx3-ubyte.gz").write_bytes(b"downloaded")
     subprocess.run([sys.executable, "-W", "ignore", "setup.py", "-q", "build_py", "-d", there],

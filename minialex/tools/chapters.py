@@ -23,8 +23,9 @@ DESCRIPTION = ("Write the fifteen notebooks, the exercises and their checks into
                "same command brings back what you have deleted.")
 
 TESTS = "tests/exercises"
-NOTEBOOKS = ("[0-9][0-9]_*.ipynb", "figures.py", "exercises/*.py", "exercises/hints/*.md",
+NOTEBOOKS = ("[0-9][0-9]_*.ipynb", "*.py", "exercises/*.py", "exercises/hints/*.md",
              "exercises/solutions/*.py", "results/*/*.*")
+LEFT_OUT = "execute.py"  # it makes notebooks of the text, which is not for learners
 SETTINGS = "pytest.ini"  # so that `pytest -m ch05` works there
 
 
@@ -63,10 +64,12 @@ def _files() -> Iterator[tuple[str, bytes]]:
                   if (place / "notebooks").is_dir())
     for pattern in NOTEBOOKS:
         for file in sorted((course / "notebooks").glob(pattern)):
-            yield file.relative_to(course / "notebooks").as_posix(), file.read_bytes()
+            if file.name != LEFT_OUT:
+                yield file.relative_to(course / "notebooks").as_posix(), file.read_bytes()
     checks = sorted((course / TESTS).glob("*.py"))
     for file in checks:
         yield f"{TESTS}/{file.name}", file.read_bytes()
     chapters = [file.stem.removeprefix("test_") for file in checks if "test_" in file.name]
     markers = "".join(f"    {chapter}: its exercises\n" for chapter in chapters)
-    yield SETTINGS, f"[pytest]\ntestpaths = {TESTS}\nmarkers =\n{markers}".encode()
+    yield SETTINGS, (f"[pytest]\ntestpaths = {TESTS}\npythonpath = .\n"
+                     f"markers =\n{markers}").encode()
