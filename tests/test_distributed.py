@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plan import Machine, Network, cost
 
 from minialex import models, optim
 from minialex.datasets import Batch
 from minialex.parallel import Communicator, Hybrid, devices_of_rank, ranks
 from minialex.parallel.ranks import share
 from minialex.tools import cli
-from minialex.tools.plan import Machine, Network, cost
 from minialex.training import Worker, freeze
 from minialex.training.checkpoint import checkpoints, load_arrays
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
 import sys
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from ..errors import FileError
 from ..files import check_writable
 from .text import command, say
 
-__all__ = ["Parser", "number", "path", "picture_file", "whole"]
+__all__ = ["Parser", "path", "picture_file", "whole"]
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
 # What argparse says, and what minialex says.
@@ -59,20 +58,6 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
             value = least - 1
         if value < least or (most is not None and value > most):
             raise argparse.ArgumentTypeError(f"{text}: give a whole number {wanted}")
-        return value
-
-    return read
-
-
-def number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
-    """A finite number that fits, as `wanted` says it: "more than 0"."""
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and fits(value)):
-            raise argparse.ArgumentTypeError(f"{text}: give a number {wanted}")
         return value
 
     return read
