@@ -489,7 +489,7 @@ def test_ranks_are_not_more_than_images(mpiexec, photographs, tmp_path):
     done = mpiexec(2, COMMAND, "none",
                    *options(photographs, tmp_path, "--parallel", "data", "--batch", 1))
     assert done.returncode == 2
-    assert "a batch of 1 images is too small for 2 ranks; give each at least one" in done.stderr
+    assert "a batch of 1 image is too small for 2 ranks; give each at least one" in done.stderr
 
 
 def test_hybrid_is_for_alexnet():

@@ -96,7 +96,11 @@ def test_as_a_module_it_starts_without_what_it_does_not_need(tmp_path):
     ("evaluate run other", ["other: one argument too many"]),
     ("evaluate", ["RUN is missing"]),
     ("predict run", ["IMAGE is missing"]),
-    ("evaluate run --split", ["--split: give a value"]),
+    ("predict --modle x", ["--modle: there is no such option; help: "]),
+    ("evaluate --tenview", ["--tenview: there is no such option; did you mean --ten-view?"]),
+    ("evaluate --batch=1 --wieghts=best", ["--wieghts: there is no such option; did you mean "]),
+    ("predict --ten-view", ["RUN, IMAGE is missing"]),
+    ("evaluate --split", ["--split: give a value"]),
     ("train --epochs many", ["--epochs", "many"]),
     ("evaluate run --threads 0", ["--threads 0: give a whole number from 1 to "]),
     ("predict run a.jpg --threads 99999", ["--threads 99999: give a whole number from 1 to "]),
@@ -307,19 +311,21 @@ def test_blocks_are_for_terminals_that_have_them(encoding, terminal, blocks):
 @pytest.mark.skipif(not shutil.which("bash"), reason="pasted into bash")
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 @pytest.mark.parametrize("folder", [
-    "plain", "my run", "it's", "a;b", "$HOME", "é", "-x", "\udcff", "日本 'ü' \\x41",
+    "plain", "my run", "it's", "a;b", "$HOME", "é", "-x", "--x", "\udcff", "日本 'ü' \\x41",
     "a\x1b[31mb\nc"])
 def test_folder_of_any_name_can_be_pasted(monkeypatch, folder, encoding):
     """As it is printed, whatever the terminal can show."""
     out = io.TextIOWrapper(io.BytesIO(), encoding)
     monkeypatch.setattr(sys, "stdout", out)
-    say(command("train", "--resume", folder))
+    say(command("train", "--resume", Path(folder)))
     line = out.buffer.getvalue()
     assert line.count(b"\n") == 1
     done = subprocess.run(["bash", "-c", b"printf '%s\\0' " + line], check=True,
                           capture_output=True, env={**ENV, "LC_ALL": "C.UTF-8"})
-    assert done.stdout.split(b"\0")[-4:-1] == [b"train", b"--resume",
-                     os.fsencode(folder) if encoding != "cp1252" or folder != "é" else b"\xe9"]
+    *_, train, resume, typed, _ = done.stdout.split(b"\0")
+    assert (train, resume) == (b"train", b"--resume") and not typed.startswith(b"-")
+    assert os.path.normpath(typed) == (
+        os.fsencode(folder) if encoding != "cp1252" or folder != "é" else b"\xe9")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX shells")
@@ -445,8 +451,8 @@ def test_reader_that_has_seen_enough(tmp_path):
 @pytest.mark.parametrize(("gpus", "chosen", "why"), [
     (0, ("cpu:0", "cpu:1"), r"two virtual devices on the processor; no driver"),
     (1, ("gpu:0", "gpu:0"), r"this machine has one GPU; it takes both columns"),
-    (2, ("gpu:0", "gpu:1"), r"this machine has two GPUs"),
-    (4, ("gpu:0", "gpu:1"), r"two GPUs"),
+    (2, ("gpu:0", "gpu:1"), r"this machine has 2 GPUs"),
+    (4, ("gpu:0", "gpu:1"), r"this machine has 4 GPUs"),
 ])
 def test_best_devices_are_chosen_and_the_reason_given(monkeypatch, gpus, chosen, why):
     names = [f"gpu:{index}" for index in range(gpus)] + ["cpu:0", "cpu:1"]
