@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plan import Machine, Network, cost
 
 from minialex import models, optim
 from minialex.datasets import Batch
 from minialex.parallel import Communicator, Hybrid, devices_of_rank, ranks
 from minialex.parallel.ranks import share
 from minialex.tools import cli
-from minialex.tools.plan import Machine, Network, cost
 from minialex.training import Worker, freeze
 from minialex.training.checkpoint import checkpoints, load_arrays
 
@@ -489,7 +489,7 @@ def test_ranks_are_not_more_than_images(mpiexec, photographs, tmp_path):
     done = mpiexec(2, COMMAND, "none",
                    *options(photographs, tmp_path, "--parallel", "data", "--batch", 1))
     assert done.returncode == 2
-    assert "a batch of 1 images is too small for 2 ranks; give each at least one" in done.stderr
+    assert "a batch of 1 image is too small for 2 ranks; give each at least one" in done.stderr
 
 
 def test_hybrid_is_for_alexnet():

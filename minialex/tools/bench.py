@@ -18,9 +18,9 @@ from .. import backend, models, nn, optim
 from ..datasets import Batch
 from ..tensor import Tensor, no_grad
 from ..training import train_steps
-from . import devices
-from .arguments import picture_file, whole
-from .text import say, table
+from .arguments import add_devices, picture_file, whole
+from .devices import choose_devices
+from .text import count, say, table
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -52,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument("--plot", type=picture_file, metavar="FILE.png",
                         help="draw the layers under the roof that the machine sets")
-    devices.add_arguments(parser)
+    add_devices(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure the whole step, the machine, and the layers one by one."""
-    names, why = devices.from_options(options)
+    names, why = choose_devices(options.devices, options.threads)
     info = models.model_info(options.model)
     names = names[: info.columns]
     net = models.build(info.name, names)
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         say(json.dumps(result, indent=2))
     else:
         reason = f": {why}" if len(names) > 1 else ""
-        say(f"devices   {' and '.join(names)}{reason}; {backend.threads()} threads")
+        say(f"devices   {' and '.join(names)}{reason}; {count(backend.threads(), 'thread')}")
         say(_as_text(result))
     if options.plot:
         from .plots import roofline  # Matplotlib is slow to import

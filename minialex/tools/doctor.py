@@ -31,7 +31,7 @@ from ..errors import FileError
 from ..files import check_writable
 from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
-from .text import command, pip, say
+from .text import command, count, pip, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -154,7 +154,8 @@ def _numbers(version: str) -> list[int]:
 def _blas() -> Iterator[Finding]:
     libraries = [x for x in threadpool_info() if x["user_api"] == "blas"]
     for x in libraries:
-        yield Finding("BLAS", f"{x['internal_api']} {x['version']}, {x['num_threads']} threads")
+        threads = count(x["num_threads"], "thread")
+        yield Finding("BLAS", f"{x['internal_api']} {x['version']}, {threads}")
     if not libraries:
         yield _unknown_blas()
     yield Finding("threads", f"{backend.threads()} share the work on a batch")

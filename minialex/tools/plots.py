@@ -16,7 +16,7 @@ from ..datasets import ImageSet
 from ..files import replacing
 from .text import cut, printable
 
-__all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline", "scaling"]
+__all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline"]
 
 matplotlib.use("Agg")  # files only: works without a screen
 
@@ -230,24 +230,3 @@ def _write_apart(axes: Any, names: Sequence[str], points: Sequence[tuple[float, 
         axes.annotate(name, point, (0, -down), textcoords="offset points", fontsize=8, ha="center",
                       va="top", arrowprops=line,
                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
-
-
-def scaling(result: dict[str, Any], path: Path) -> None:
-    """The schemes of `minialex plan`: time of a step, and speed-up, by workers."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
-    workers: list[int] = []
-    for (name, scheme), style in zip(result["schemes"].items(), ("o-", "^--", "v-", "s-"),
-                                     strict=True):
-        workers = sorted(row["workers"] for row in scheme["rows"])
-        rows = sorted(scheme["rows"], key=lambda row: row["workers"])
-        left.loglog(workers, [1000 * row["seconds"] for row in rows], style, ms=3, label=name)
-        right.loglog(workers, [row["speed_up"] for row in rows], style, ms=3, label=name)
-    right.loglog(workers, workers, ":", color=DARK_GREY, label="as many times as workers")
-    left.set(title="Time of a step (ms)", xlabel="workers")
-    right.set(title="Images per second, in those of one worker", xlabel="workers")
-    for axes in (left, right):
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.spines[["top", "right"]].set_visible(False)
-    right.legend(frameon=False, fontsize=8)
-    _save(figure, path)

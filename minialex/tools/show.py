@@ -24,7 +24,7 @@ from ..training import (
     Stuck,
 )
 from ..training.folder import LOG, STEPS
-from .text import fact, progress_bar, say
+from .text import count, fact, progress_bar, say
 
 __all__ = ["Display", "stopped_by_signals"]
 
@@ -107,8 +107,8 @@ class Display:
                 f"({parts})")
         if self.run.folder:
             _draw(self.run)
-        say(f"\n{self.test_name} {_errors(event)} on {event.images:,} images, after "
-            f"{event.steps:,} steps in {event.seconds:.0f} s")
+        say(f"\n{self.test_name} {_errors(event)} on {count(event.images, 'image')}, "
+            f"after {count(event.steps, 'step')} in {event.seconds:.0f} s")
 
 
 def _draw(run: Run) -> None:
@@ -139,11 +139,11 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def stopped_by_signals(run: Run, alone: bool) -> Iterator[None]:
+def stopped_by_signals(run: Run, processes: int = 1) -> Iterator[None]:
     """Ctrl-C, and a request to end (SIGTERM), stop the run after the current step.
 
-    SIGTERM only if it is `alone`: other processes would wait in vain, and whoever started them
-    ends them all. A signal that is ignored, as Ctrl-C is for what `nohup` or `&` has started,
+    SIGTERM only if there is one of `processes`: others would wait in vain, and whoever started
+    them ends them all. A signal that is ignored, as Ctrl-C is for what `nohup` or `&` has started,
     stays ignored.
     """
     asked = False
@@ -157,7 +157,7 @@ def stopped_by_signals(run: Run, alone: bool) -> Iterator[None]:
         with suppress(RuntimeError):  # if the signal came while something was being printed
             say("stopping after this step (Ctrl-C again: at once, without saving) ...")
 
-    signals = [signal.SIGINT, signal.SIGTERM] if alone else [signal.SIGINT]
+    signals = [signal.SIGINT, signal.SIGTERM] if processes == 1 else [signal.SIGINT]
     before = {number: signal.getsignal(number) for number in signals
               if signal.getsignal(number) is not signal.SIG_IGN}
     try:

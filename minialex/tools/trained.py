@@ -10,8 +10,8 @@ from typing import NamedTuple
 from .. import weights
 from ..errors import InputError
 from ..training import CheckpointError, Classifier
-from . import devices
-from .arguments import path
+from .arguments import add_devices, path
+from .devices import choose_devices
 from .text import command, say
 
 __all__ = ["Trained", "add_arguments", "add_run", "load", "run_folder"]
@@ -36,7 +36,7 @@ class Trained(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN, --weights, and the devices."""
     add_run(parser)
-    devices.add_arguments(parser)
+    add_devices(parser)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +66,7 @@ def load(options: argparse.Namespace) -> Trained:
 
     A file of weights stands for its run.
     """
-    names, why = (devices.from_options(options) if hasattr(options, "devices") else
+    names, why = (choose_devices(options.devices, options.threads) if "devices" in options else
                   (("cpu:0", "cpu:1"), ""))
     folder, which = run_folder(options.folder), options.weights or "last"
     if folder.is_file():
