@@ -283,7 +283,7 @@ def test_mnist_refuses_an_unknown_split(tmp_path):
 def test_mnist_names_what_is_missing(tmp_path):
     with fails(tmp_path / "none", "no such file", "pass folder="):
         mnist("train", tmp_path / "none")
-    with fails(tmp_path / "train-images-idx3-ubyte.gz", "no such file", "put the four idx files of the set"):
+    with fails(tmp_path / "train-images-idx3-ubyte.gz", "no such file", "put the four idx files"):
         mnist("train", tmp_path)
     write_pair(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
@@ -301,7 +301,7 @@ def test_mnist_names_what_is_missing(tmp_path):
         (IMAGES, LABELS.astype(np.int32), "labels-idx1", ["is int32", "must be uint8"]),
         (IMAGES, LABELS[:2], "labels-idx1", ["shape (2,)", "must be uint8 of shape (3,)"]),
         (IMAGES[:0], LABELS[:0], "images-idx3", ["shape (0, 28, 28)", "at least one"]),
-        (IMAGES, LABELS + np.uint8(1), "labels-idx1", ["up to 10", "up to 9; get both files again"]),
+        (IMAGES, LABELS + np.uint8(1), "labels-idx1", ["up to 10", "up to 9; get both files"]),
     ],
 )
 def test_mnist_refuses_a_pair_that_does_not_fit(tmp_path, images, labels, file, parts):
