@@ -6,11 +6,10 @@ or looked at.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +32,12 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
     Without a folder train, those of root/CLASS are all for training, or divided at random into
     train, val and test by `shares` in per cent, within each class. A class may have folders inside;
     hidden files, by-products of other programs, and links to folders inside a class are left out.
-    Raises DataError if there are no classes, or val or test has one that train lacks.
+    Raises DataError if there are no pictures, or val or test has a class that train lacks.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name one of train/CLASS/*.jpg, or of CLASS/*.jpg")
     if not (root / "train").is_dir():
         return _plain_source(root, shares)
-    if shares is not None:
-        raise DataError(f"{root}: has a folder train already; leave the shares "
-                        "out")
     classes, parts = _split_folders(root)
     splits = {split: class_files(part, classes) for split, part in parts.items()}
     unused = sorted(set(class_folders(root)) - {part.name for part in parts.values()})
@@ -57,26 +53,24 @@ def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
             if name.lower().endswith(SUFFIXES)]
 
 
-def class_folders(folder: Path) -> list[str]:
-    """The names of the folders inside, sorted; hidden ones and by-products do not count."""
+def class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
+    """The names of the folders inside, sorted; hidden ones and by-products do not count.
+
+    Raises DataError if two of them, and of the classes that are `known`, look the same.
+    """
     try:
         names = sorted(entry.name for entry in folder.iterdir()
                        if entry.is_dir() and _counts(entry.name))
     except OSError as error:
         raise unreadable(folder, error) from None
-    seen: dict[str, str] = {}
-    for name in names:
-        twin = seen.setdefault(_as_seen(name), name)
-        if twin != name:
-            raise DataError(f"{folder}: two folders are called {name}; they look the same, but "
-                            f"their letters are encoded in two ways ({twin!a} and "
-                            f"{name!a}); put their files into one")
+    # An umlaut is one letter, or two, as on a Mac.
+    looks = sorted((unicodedata.normalize("NFC", name), name) for name in {*names, *known})
+    for (look, one), (next_look, other) in pairwise(looks):
+        if look == next_look:
+            raise DataError(f"{folder}: two classes are called {look}; they look the same, but "
+                            f"their letters are encoded in two ways ({one!a} and {other!a}); give "
+                            "their folders one name")
     return names
-
-
-def _as_seen(name: str) -> str:
-    """Equal for names that look the same: an umlaut is one letter, or two, as on a Mac."""
-    return unicodedata.normalize("NFC", name)
 
 
 def class_files(folder: Path, classes: Sequence[str]) -> list[File]:
@@ -89,12 +83,9 @@ def class_files(folder: Path, classes: Sequence[str]) -> list[File]:
 def listed(path: Path, name: str, label: int = 0) -> File:
     """A file on the disk."""
     try:
-        found = path.stat()
-        size = found.st_size if stat.S_ISREG(found.st_mode) else -1  # reading a pipe never ends
+        size = path.stat().st_size if path.is_file() else -1  # reading a pipe never ends
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ELOOP):
-            raise unreadable(path, error) from None
-        size = -1  # a link to nothing, or to itself
+        raise unreadable(path, error) from None
     return File(printable(name), label, str(path), 0, size)
 
 
@@ -121,12 +112,7 @@ def _split_folders(root: Path) -> tuple[list[str], dict[str, Path]]:
         part = next((root / name for name in names
                      if (root / name).is_dir() and class_folders(root / name)), None)
         if part:
-            strange = min(set(class_folders(part)) - set(classes), default=None)
-            twins = [name for name in classes if strange and _as_seen(name) == _as_seen(strange)]
-            if twins:
-                raise DataError(f"{part}: has the class {strange} ({strange!a}), and train has "
-                                f"{twins[0]!a}; they look the same, but their letters are encoded "
-                                "in two ways; rename one")
+            strange = min(set(class_folders(part, classes)) - set(classes), default=None)
             if strange:
                 raise DataError(f"{part}: has the class {strange}, for which there is no folder in "
                                 f"{root / 'train'}; add or remove it")
@@ -178,9 +164,4 @@ def _checked(place: Path, source: Source) -> Source:
         hint = ("; unpack the tars in it, or use ILSVRC2012_img_train.tar as it is"
                 if any(place.glob("*.tar")) else "")
         raise DataError(f"{place}: no pictures; they must lie in {place}/CLASS/{hint}")
-    labels = {file.label for file in files}
-    empty = [name for label, name in enumerate(source.classes) if label not in labels]
-    if empty:
-        source.remarks.append(f"no training files in {', '.join(empty)}: remove these folders, or "
-                              "each becomes a class")
     return source
