@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "command", "count", "cut", "fact", "fetching", "filled", "module", "pip",
-           "printable", "progress_bar", "say", "shows_blocks", "table", "width"]
+__all__ = ["bar", "columns", "command", "count", "cut", "fact", "fetching", "filled", "module",
+           "pip", "printable", "progress_bar", "say", "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 NO_TERMINAL = 10_000  # columns of a file
