@@ -4,7 +4,7 @@ into an environment of its own.
 No network is needed: what minialex depends on is taken from the environment of the tests.
 """
 
-import importlib.util
+import importlib.metadata
 import json
 import os
 import re
@@ -26,7 +26,8 @@ TRACKED = re.compile(  # what a clone holds, and nothing that lies there by chan
     r"(minialex|notebooks|tests|docs|benchmarks|\.ci|\.github|data/(fashion-mnist|clothing-mini))/"
     r"|data/README\.md$|[^/]*$")
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints", "runs", "_build"}
-MISSING = [name for name in ("build", "setuptools", "pip") if not importlib.util.find_spec(name)]
+# By what is installed, not by find_spec: to look for pip switches setuptools' distutils off.
+MISSING = {"build", "setuptools", "pip"} - {of.name for of in importlib.metadata.distributions()}
 
 
 def run(*words, cwd, **variables):
@@ -42,7 +43,7 @@ def run(*words, cwd, **variables):
 def published(tmp_path_factory):
     """The folder with the wheel and the source distribution, built from a copy of the clone."""
     if MISSING:
-        pytest.skip(f"needs {' and '.join(MISSING)}: pip install 'minialex[dev]'")
+        pytest.skip(f"needs {' and '.join(sorted(MISSING))}: pip install 'minialex[dev]'")
     copy, dist = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
     for file in ROOT.rglob("*"):
         name = file.relative_to(ROOT)
