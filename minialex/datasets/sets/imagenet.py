@@ -38,7 +38,7 @@ IMAGENET = PublicSet(
     citation="O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, "
              "International Journal of Computer Vision 115, 2015, arXiv:1409.0575",
     home="https://image-net.org/challenges/LSVRC/2012/",
-    folder="imagenet", holds=("train", "val"),
+    holds=("train", "val"),
     downloads=(
         Download(TRAIN, (), 147_897_477_120,
                  "md5:1d675b47d978889d74fa0da5fadfb00e"),
