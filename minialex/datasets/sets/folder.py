@@ -18,10 +18,10 @@ from ..errors import DataError
 from ..formats.picture import SUFFIXES
 from .source import File, Source, printable, unreadable
 
-__all__ = ["SPLITS", "class_files", "class_folders", "folder_source", "listed", "pictures_in"]
+__all__ = ["folder_source", "listed", "pictures_in"]
 
 # Of each split, the names that its folder may have.
-SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+_SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
 # What file managers, disk stations and archivers leave behind. Hidden files are left out, too.
 _BY_PRODUCTS = ("@eadir", "__macosx", "thumbs.db", "desktop.ini", "$recycle.bin")
 
@@ -38,14 +38,16 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
         raise DataError(f"{root}: no such folder; name one of train/CLASS/*.jpg, or of CLASS/*.jpg")
     has_train = (root / "train").is_dir()
     parts = _split_folders(root) if has_train else {"train": _undivided(root)}
-    classes = class_folders(parts["train"])
-    splits = {split: class_files(part, classes) for split, part in parts.items()}
-    remarks = [f"files beside the folders of classes are left out: {count:,} in "
-               f"{printable(str(part))}" for part in parts.values()
-               if (count := sum(not entry.is_dir() and _counts(entry.name)
-                                for entry in part.iterdir()))]
+    classes = _class_folders(parts["train"])
+    splits = {split: _class_files(part, classes) for split, part in parts.items()}
+    remarks = []
+    for part in parts.values():
+        count = sum(not entry.is_dir() and _counts(entry.name) for entry in part.iterdir())
+        if count:
+            remarks.append(f"files beside the folders of classes are left out: {count:,} in "
+                           f"{printable(str(part))}")
     if has_train:
-        unused = sorted(set(class_folders(root)) - {part.name for part in parts.values()})
+        unused = sorted(set(_class_folders(root)) - {part.name for part in parts.values()})
         remarks += [f"{printable(name)} is left out; only train, val and test with classes in them "
                     "count" for name in unused]
     elif shares is None:
@@ -66,7 +68,7 @@ def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
             if name.lower().endswith(SUFFIXES)]
 
 
-def class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
+def _class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
     """The names of the folders inside, sorted; hidden ones and by-products do not count.
 
     Raises DataError if two of them, and of the classes that are `known`, look the same.
@@ -86,7 +88,7 @@ def class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
     return names
 
 
-def class_files(folder: Path, classes: Sequence[str]) -> list[File]:
+def _class_files(folder: Path, classes: Sequence[str]) -> list[File]:
     """All files of folder/CLASS, if there is one: by class, and in the order of their names."""
     return [listed(folder / name / inside, f"{folder.name}/{name}/{inside}", label)
             for label, name in enumerate(classes) if (folder / name).is_dir()
@@ -120,12 +122,12 @@ def _walk(folder: Path) -> Iterator[str]:
 
 def _split_folders(root: Path) -> dict[str, Path]:
     """Of each split the folder, if it holds folders of classes."""
-    classes, parts = class_folders(root / "train"), {"train": root / "train"}
+    classes, parts = _class_folders(root / "train"), {"train": root / "train"}
     for split in ("val", "test"):
-        part = next((root / name for name in SPLITS[split]
-                     if (root / name).is_dir() and class_folders(root / name)), None)
+        part = next((root / name for name in _SPLITS[split]
+                     if (root / name).is_dir() and _class_folders(root / name)), None)
         if part:
-            strange = min(set(class_folders(part, classes)) - set(classes), default=None)
+            strange = min(set(_class_folders(part, classes)) - set(classes), default=None)
             if strange:
                 raise DataError(f"{part}: has the class {strange}, for which there is no folder in "
                                 f"{root / 'train'}; add or remove it")
@@ -135,8 +137,8 @@ def _split_folders(root: Path) -> dict[str, Path]:
 
 def _undivided(root: Path) -> Path:
     """The folder itself. Raises DataError if its folders look like splits, not like classes."""
-    reserved = {"training", "testing"}.union(*SPLITS.values())
-    strays = [name for name in class_folders(root) if name.lower() in reserved]
+    reserved = {"training", "testing"}.union(*_SPLITS.values())
+    strays = [name for name in _class_folders(root) if name.lower() in reserved]
     if strays:
         raise DataError(f"{root}: there is a folder {strays[0]}, but no folder train; pictures to "
                         f"learn from must lie in {root / 'train'}/CLASS/")
@@ -153,4 +155,4 @@ def _divided(files: Sequence[File], shares: Sequence[int]) -> dict[str, list[Fil
         for part, chosen in zip(parts, np.split(members, ends[:-1]), strict=True):
             part.extend(chosen)
     return {split: [files[i] for i in sorted(part)]
-            for split, part in zip(SPLITS, parts, strict=True) if part}
+            for split, part in zip(_SPLITS, parts, strict=True) if part}

@@ -40,13 +40,10 @@ IMAGENET = PublicSet(
     home="https://image-net.org/challenges/LSVRC/2012/",
     holds=("train", "val"),
     downloads=(
-        Download(TRAIN, (), 147_897_477_120,
-                 "md5:1d675b47d978889d74fa0da5fadfb00e"),
-        Download(VAL, (), 6_744_924_160,
-                 "md5:29b22e2961454d5413ddabcf34fc5622"),
+        Download(TRAIN, (), 147_897_477_120, "md5:1d675b47d978889d74fa0da5fadfb00e"),
+        Download(VAL, (), 6_744_924_160, "md5:29b22e2961454d5413ddabcf34fc5622"),
         # Names the classes of the validation images.
-        Download(DEVKIT, (), None,
-                 "md5:fa75699e90414af021442c21a62c3abf")))
+        Download(DEVKIT, (), None, "md5:fa75699e90414af021442c21a62c3abf")))
 
 
 @cache

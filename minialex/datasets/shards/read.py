@@ -93,19 +93,17 @@ def _places(root: Path, classes: int) -> dict[str, tuple[list[str], NDArray[np.v
     """Of each split the names of its shards, and where in them each image is: a row for each."""
     kinds = [("shard", np.int32), ("offset", np.int64), ("bytes", np.int64),
              ("checksum", np.uint64), ("label", np.int64)]
-    numbers: dict[str, dict[str, int]] = {}
-    tables: dict[str, list[tuple]] = {}
+    found: dict[str, tuple[dict[str, int], list[tuple]]] = {}
     with whole(root / MANIFEST) as path:
         for row in _rows(path):
-            shards = numbers.setdefault(row["split"], {})
+            numbers, table = found.setdefault(row["split"], ({}, []))
             size, label = int(row["bytes"]), int(row["label"])
             if not (0 <= size <= MOST_BYTES and 0 <= label < classes):
                 raise InputError(f"an image of {size:,} bytes, with label {label}")
-            tables.setdefault(row["split"], []).append(
-                (shards.setdefault(row["shard"], len(shards)), int(row["offset"]), size,
-                 _checksum(row["sha256"]), label))
-        return {split: (list(numbers[split]), np.array(table, kinds))
-                for split, table in tables.items()}
+            number = numbers.setdefault(row["shard"], len(numbers))
+            table.append((number, int(row["offset"]), size, _checksum(row["sha256"]), label))
+        return {split: (list(numbers), np.array(table, kinds))
+                for split, (numbers, table) in found.items()}
 
 
 def _checksum(sha256: str) -> int:
