@@ -44,12 +44,11 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
     for part in parts.values():
         count = sum(not entry.is_dir() and _counts(entry.name) for entry in part.iterdir())
         if count:
-            remarks.append(f"files beside the folders of classes are left out: {count:,} in "
-                           f"{printable(str(part))}")
+            remarks.append(f"files beside the folders of classes are left out: {count:,} in {part}")
     if has_train:
         unused = sorted(set(_class_folders(root)) - {part.name for part in parts.values()})
-        remarks += [f"{printable(name)} is left out; only train, val and test with classes in them "
-                    "count" for name in unused]
+        remarks += [f"{name} is left out; only train, val and test with classes in them count"
+                    for name in unused]
     elif shares is None:
         remarks.append("no folder train: all pictures are for training")
     else:

@@ -148,8 +148,8 @@ def pack(folder: Path, shards: Sequence[Shard], side: int, quality: int, threads
         converted = in_order(workers, convert, files, 2 * IN_SHARD)
         for shard in shards:
             rows = []
-            with (replacing(folder / f"{shard.name}.zip") as whole,
-                  zipfile.ZipFile(whole, "w") as packed):
+            with (replacing(folder / f"{shard.name}.zip") as zipped,
+                  zipfile.ZipFile(zipped, "w") as packed):
                 for file, member in zip(shard.files, shard.members, strict=True):
                     jpeg, reason = next(converted)
                     digest = "" if reason else hashlib.sha256(jpeg).hexdigest()
