@@ -208,6 +208,15 @@ def test_prepared_from_folders(tmp_path, flat):
     assert {split: seen(f"{root}-prepared", split) for split in EXPECTED} == EXPECTED
 
 
+def test_flat_folder_that_lacks_a_picture_is_not_whole(tmp_path, capsys):
+    root = tmp_path / "imagenet"
+    unpack(root, root, flat=True)
+    (root / "val" / "ILSVRC2012_val_00000002.JPEG").unlink()
+    assert prepare(root) == 2
+    assert f"{root / 'val'}: damaged or cut off (3 pictures, for 4 labels)" in (
+        capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_tars_of_classes_that_are_not_unpacked(tmp_path, capsys, flat):
     root = tmp_path / "imagenet"

@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minialex.datasets import (
-    ColourNoise,
-    DataError,
-    ImageSet,
-    Preparation,
-    Statistics,
-    batches,
-    image_folder,
-)
+from minialex import datasets
+from minialex.datasets import ColourNoise, DataError, ImageSet, Preparation, Statistics, batches
 from minialex.datasets.feed.batches import CHUNK
 from minialex.datasets.sets.folder import folder_source
 
@@ -425,7 +418,8 @@ def test_folder_is_read_by_class_in_sorted_order(folder):
     (folder.path / "train" / "ant" / "notes.txt").write_text("no picture")
     (folder.path / "train" / "README").write_text("no class")
     (folder.path / "train" / ".cache").mkdir()
-    data = image_folder(folder.path, side=16)
+    folder("val", "ant", 30)
+    data = datasets.open(folder.path, 16).train
     assert data.classes == ["ant", "zebra"] and data.shape == (16, 16, 3)
     assert data.name == folder.path.name
     assert data.labels.tolist() == [0, 0, 0, 0, 1, 1] and data.labels.dtype == np.int64
@@ -437,31 +431,10 @@ def test_folder_is_read_by_class_in_sorted_order(folder):
 def test_each_split_is_the_folder_of_its_name(folder):
     folder("val", "zebra", 30)
     folder("test", "zebra", 40)
-    for split, level in ("val", 30), ("test", 40):
-        data = image_folder(folder.path, split, 16)
-        assert data.classes == ["ant", "zebra"] and data.labels.tolist() == [1]
-        assert data.read(np.array([0])).max() == level
-
-
-@pytest.mark.parametrize(("prepare", "split", "message"), [
-    (lambda path: (path / "train").rename(path / "images"), "train", "there is no folder train; "
-     "pictures must lie in "),
-    (lambda path: (path / "train").rename(path / "test"), "test", "there is no folder train; "),
-    (lambda path: (path / "val").mkdir(), "test", "test: no such folder, or none of classes in it"),
-    (lambda path: (path / "test").mkdir(), "test", "test: no such folder, or none of classes in"),
-    (lambda path: (path / "test" / "ant").mkdir(parents=True), "test", "no test pictures"),
-    (lambda path: (path / "test" / "yak").mkdir(parents=True), "test", "test: has the class yak, "
-     "for which there is no folder in "),
-    (lambda path: (path / "train" / "yak").mkdir(), "train", "no train pictures of the class yak; "
-     "they must lie in "),
-    (lambda path: None, "dev", "split is 'dev'; it must be 'train', 'val' or 'test'"),
-], ids=["no train", "test only", "no test", "no classes", "no pictures",
-        "other class", "empty class", "split"])
-def test_folder_that_lacks_something(folder, prepare, split, message):
-    prepare(folder.path)
-    with pytest.raises(DataError) as caught:
-        image_folder(folder.path, split)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    data = datasets.open(folder.path, 16)
+    for images, level in (data.val, 30), (data.test, 40):
+        assert images.classes == ["ant", "zebra"] and images.labels.tolist() == [1]
+        assert images.read(np.array([0])).max() == level
 
 
 def test_folder_is_read_as_it_would_be_prepared(folder):
@@ -473,23 +446,21 @@ def test_folder_is_read_as_it_would_be_prepared(folder):
     folder("validation", "zebra", 30)
     (folder.path / "val").mkdir()
     files = folder_source(folder.path).splits
-    data = image_folder(folder.path, side=16)
+    data, val, *_ = datasets.open(folder.path, 16)
     assert data.labels.tolist() == [file.label for file in files["train"]] == 8 * [0] + 2 * [1]
     greys = data.read(np.arange(10))[:, 8, 8, 1].tolist()
     assert greys == [70, 72, 10, 73, 71, 11, 12, 60, 100, 101], "in the order of their names"
     assert [file.name for file in files["train"]][:5] == [
         f"train/ant/0.{suffix}" for suffix in ("gif", "jp2", "png", "ppm", "tif")]
-    val = image_folder(folder.path, "val", 16)
     assert val.labels.tolist() == [1] and val.read(np.array([0])).max() == 30
 
 
 def test_photographs(test_data):
     """Any copy of clothing-256: ten classes, and pictures that are neither black nor alike."""
-    val = image_folder(test_data / "clothing-256", "val")
+    train, val, test, _ = datasets.open(test_data / "clothing-256")
     mean = replace(val, labels=val.labels[:20]).measure().mean
     assert 60 < mean.mean() < 220
-    for split in "train", "val", "test":
-        data = image_folder(test_data / "clothing-256", split)
+    for data in train, val, test:
         assert len(data.classes) == 10 and data.shape == (256, 256, 3)
         assert np.bincount(data.labels, minlength=10).min() > 0
         first = next(epoch(data, batch=8, mean=mean, size=227))

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from minialex import datasets
-from minialex.datasets import DataError, MissingSetError, image_folder, pictures_in
+from minialex.datasets import DataError, MissingSetError, pictures_in
 from minialex.datasets.sets.folder import folder_source
 from minialex.datasets.shards.write import begun, finish, pack, plan
 
@@ -148,8 +148,11 @@ def test_set_that_is_not_here_says_how_to_get_it(tmp_path):
     (lambda pets: (pets / "val" / "yak").mkdir(), "val: has the class yak, for which there is no"),
     (lambda pets: shutil.rmtree(pets / "train" / "ant") or (pets / "train" / "ant").mkdir(),
      "pets: no train pictures of the class ant; they must lie in folders named by class and end "),
+    (lambda pets: [path.unlink() for path in pets.glob("val/*/*")],
+     "pets: no val pictures; they must lie in folders named by class and end "),
     (lambda pets: (pets / "prepared.json").write_text("{}"), "is no prepared set, or not finished"),
-], ids=["nothing", "no train", "no val", "other class", "empty class", "not finished"])
+], ids=["nothing", "no train", "no val", "other class", "empty class", "empty val",
+        "not finished"])
 def test_folder_that_lacks_something(pets, change, message):
     change(pets)
     with pytest.raises(DataError) as caught:
@@ -210,7 +213,7 @@ def test_class_of_val_that_only_looks_like_that_of_train(pets):
 
 def test_unusable_file_is_named_when_it_is_read(pets):
     (pets / "train" / "ant" / "1.png").write_text("broken")
-    images = image_folder(pets, side=8)
+    images = datasets.open(pets, 8).train
     with pytest.raises(DataError, match=r"/train/ant/1\.png: not a readable picture \(no picture,"):
         images.read(np.arange(6))
 

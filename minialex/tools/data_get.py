@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     except DataError as error:
         if all(download.addresses for download in known.downloads):
             raise
-        folder = data_folder(options.data_dir) / known.folder  # to be filled by hand
+        folder = data_folder(options.data_dir) / known.name  # to be filled by hand
         raise InputError(f"{error}: {command('data', 'prepare', folder)}") from None
     images = ", ".join(f"{number:,} {split}" for split, number in known.images.items())
     say(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")

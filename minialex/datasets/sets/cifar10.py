@@ -47,7 +47,7 @@ CIFAR10 = PublicSet(
     citation="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical "
              "report, University of Toronto, 2009",
     home="https://www.cs.toronto.edu/~kriz/cifar.html",
-    folder="cifar10", root="cifar-10-batches-bin",
+    root="cifar-10-batches-bin",
     holds=tuple(name for names in _FILES.values() for name in names),
     read=cifar10, class_names=CLASSES,
     downloads=(Download(

@@ -18,10 +18,10 @@ from ..errors import DataError
 from ..formats.picture import SUFFIXES
 from .source import File, Source, printable, unreadable
 
-__all__ = ["SPLITS", "class_files", "class_folders", "folder_source", "listed", "pictures_in"]
+__all__ = ["folder_source", "listed", "pictures_in"]
 
 # Of each split, the names that its folder may have.
-SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+_SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
 # What file managers, disk stations and archivers leave behind. Hidden files are left out, too.
 _BY_PRODUCTS = ("@eadir", "__macosx", "thumbs.db", "desktop.ini", "$recycle.bin")
 
@@ -36,15 +36,29 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name one of train/CLASS/*.jpg, or of CLASS/*.jpg")
-    if not (root / "train").is_dir():
-        return _plain_source(root, shares)
-    classes, parts = _split_folders(root)
-    splits = {split: class_files(part, classes) for split, part in parts.items()}
-    unused = sorted(set(class_folders(root)) - {part.name for part in parts.values()})
-    remarks = [f"{printable(name)} is left out; only train, val and test with classes in them count"
-               for name in unused]
-    remarks += [line for part in parts.values() for line in _beside_classes(part)]
-    return _checked(root / "train", Source([printable(name) for name in classes], splits, remarks))
+    has_train = (root / "train").is_dir()
+    parts = _split_folders(root) if has_train else {"train": _undivided(root)}
+    classes = _class_folders(parts["train"])
+    splits = {split: _class_files(part, classes) for split, part in parts.items()}
+    remarks = []
+    for part in parts.values():
+        count = sum(not entry.is_dir() and _counts(entry.name) for entry in part.iterdir())
+        if count:
+            remarks.append(f"files beside the folders of classes are left out: {count:,} in {part}")
+    if has_train:
+        unused = sorted(set(_class_folders(root)) - {part.name for part in parts.values()})
+        remarks += [f"{name} is left out; only train, val and test with classes in them count"
+                    for name in unused]
+    elif shares is None:
+        remarks.append("no folder train: all pictures are for training")
+    else:
+        splits = _divided(splits["train"], shares)
+    if not splits.get("train"):
+        hint = ("; unpack the tars in it, or use ILSVRC2012_img_train.tar as it is"
+                if any(parts["train"].glob("*.tar")) else "")
+        raise DataError(f"{parts['train']}: no pictures; they must lie in "
+                        f"{parts['train']}/CLASS/{hint}")
+    return Source([printable(name) for name in classes], splits, remarks)
 
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
@@ -53,7 +67,7 @@ def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
             if name.lower().endswith(SUFFIXES)]
 
 
-def class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
+def _class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
     """The names of the folders inside, sorted; hidden ones and by-products do not count.
 
     Raises DataError if two of them, and of the classes that are `known`, look the same.
@@ -73,7 +87,7 @@ def class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
     return names
 
 
-def class_files(folder: Path, classes: Sequence[str]) -> list[File]:
+def _class_files(folder: Path, classes: Sequence[str]) -> list[File]:
     """All files of folder/CLASS, if there is one: by class, and in the order of their names."""
     return [listed(folder / name / inside, f"{folder.name}/{name}/{inside}", label)
             for label, name in enumerate(classes) if (folder / name).is_dir()
@@ -105,63 +119,39 @@ def _walk(folder: Path) -> Iterator[str]:
         yield from ((inside / name).as_posix() for name in names if _counts(name))
 
 
-def _split_folders(root: Path) -> tuple[list[str], dict[str, Path]]:
-    """The classes of root/train, and of each split the folder, if it holds folders of classes."""
-    classes, parts = class_folders(root / "train"), {}
-    for split, names in SPLITS.items():
-        part = next((root / name for name in names
-                     if (root / name).is_dir() and class_folders(root / name)), None)
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Of each split the folder, if it holds folders of classes."""
+    classes, parts = _class_folders(root / "train"), {"train": root / "train"}
+    for split in ("val", "test"):
+        part = next((root / name for name in _SPLITS[split]
+                     if (root / name).is_dir() and _class_folders(root / name)), None)
         if part:
-            strange = min(set(class_folders(part, classes)) - set(classes), default=None)
+            strange = min(set(_class_folders(part, classes)) - set(classes), default=None)
             if strange:
                 raise DataError(f"{part}: has the class {strange}, for which there is no folder in "
                                 f"{root / 'train'}; add or remove it")
             parts[split] = part
-    return classes, parts
+    return parts
 
 
-def _plain_source(root: Path, shares: Sequence[int] | None) -> Source:
-    reserved = {"training", "testing"}.union(*SPLITS.values())
-    classes = class_folders(root)
-    strays = [name for name in classes if name.lower() in reserved]
+def _undivided(root: Path) -> Path:
+    """The folder itself. Raises DataError if its folders look like splits, not like classes."""
+    reserved = {"training", "testing"}.union(*_SPLITS.values())
+    strays = [name for name in _class_folders(root) if name.lower() in reserved]
     if strays:
         raise DataError(f"{root}: there is a folder {strays[0]}, but no folder train; pictures to "
                         f"learn from must lie in {root / 'train'}/CLASS/")
-    files, remarks = class_files(root, classes), _beside_classes(root)
-    splits = {"train": files}
-    if shares is None:
-        remarks.append("no folder train: all pictures are for training")
-    else:
-        parts = _divide([file.label for file in files], shares)
-        splits = {split: [files[i] for i in part] for split, part in zip(SPLITS, parts, strict=True)
-                  if len(part)}
-    return _checked(root, Source([printable(name) for name in classes], splits, remarks))
+    return root
 
 
-def _divide(labels: Sequence[int], shares: Sequence[int]) -> list[np.ndarray]:
-    """Indices of the parts, each in order; always the same ones for the same labels."""
-    rng = np.random.default_rng(0)
-    parts: list[list[np.ndarray]] = [[] for _ in shares]
-    for label in range(max(labels, default=-1) + 1):
-        members = rng.permutation(np.flatnonzero(np.array(labels) == label))
+def _divided(files: Sequence[File], shares: Sequence[int]) -> dict[str, list[File]]:
+    """The files of each split that gets any, in order; always the same for the same labels."""
+    rng, labels = np.random.default_rng(0), np.array([file.label for file in files])
+    parts: list[list[int]] = [[] for _ in shares]
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
         ends = np.round(np.cumsum(shares) * len(members) / 100).astype(int)
         for part, chosen in zip(parts, np.split(members, ends[:-1]), strict=True):
-            part.append(chosen)
-    return [np.sort(np.concatenate(part)) for part in parts]
-
-
-def _beside_classes(folder: Path) -> list[str]:
-    """A remark, if there are files where only folders of classes count."""
-    count = sum(not entry.is_dir() and _counts(entry.name) for entry in folder.iterdir())
-    place = printable(str(folder))
-    remark = f"files beside the folders of classes are left out: {count:,} in {place}"
-    return [remark] if count else []
-
-
-def _checked(place: Path, source: Source) -> Source:
-    files = source.splits.get("train")
-    if not files:
-        hint = ("; unpack the tars in it, or use ILSVRC2012_img_train.tar as it is"
-                if any(place.glob("*.tar")) else "")
-        raise DataError(f"{place}: no pictures; they must lie in {place}/CLASS/{hint}")
-    return source
+            part.extend(chosen)
+    return {split: [files[i] for i in sorted(part)]
+            for split, part in zip(_SPLITS, parts, strict=True) if part}

@@ -38,15 +38,12 @@ IMAGENET = PublicSet(
     citation="O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, "
              "International Journal of Computer Vision 115, 2015, arXiv:1409.0575",
     home="https://image-net.org/challenges/LSVRC/2012/",
-    folder="imagenet", holds=("train", "val"),
+    holds=("train", "val"),
     downloads=(
-        Download(TRAIN, (), 147_897_477_120,
-                 "md5:1d675b47d978889d74fa0da5fadfb00e"),
-        Download(VAL, (), 6_744_924_160,
-                 "md5:29b22e2961454d5413ddabcf34fc5622"),
+        Download(TRAIN, (), 147_897_477_120, "md5:1d675b47d978889d74fa0da5fadfb00e"),
+        Download(VAL, (), 6_744_924_160, "md5:29b22e2961454d5413ddabcf34fc5622"),
         # Names the classes of the validation images.
-        Download(DEVKIT, (), None,
-                 "md5:fa75699e90414af021442c21a62c3abf")))
+        Download(DEVKIT, (), None, "md5:fa75699e90414af021442c21a62c3abf")))
 
 
 @cache
@@ -151,46 +148,42 @@ def _labels_of_kaggle(path: Path) -> dict[int, str]:
 
 def _train_files(path: Path) -> tuple[list[str], list[File]]:
     """Classes and files of the tar of tars. A file inside begins where both offsets add up."""
-    by_class: dict[str, list[File]] = {}
-    with _opened(path) as whole:
-        for outer, opened in _members(whole, path):
-            if outer.name.endswith(".tar"):
-                by_class[Path(outer.name).stem] = [
-                    File(f"{path.name}/{outer.name}/{printable(inner.name)}", 0, str(path),
-                         outer.offset_data + inner.offset_data, inner.size)
-                    for inner, _ in _members(opened, path)]
+    by_class = {Path(outer.name).stem: sorted(
+        File(f"{path.name}/{outer.name}/{printable(inner.name)}", 0, str(path),
+             outer.offset_data + inner.offset_data, inner.size)
+        for inner, _ in _members(path, opened))
+        for outer, opened in _members(path) if outer.name.endswith(".tar")}
     if not any(by_class.values()):
         raise DataError(f"{path}: no pictures of any class in it; get it again")
     classes = sorted(by_class)
     return classes, [file._replace(label=label) for label, name in enumerate(classes)
-                     for file in sorted(by_class[name])]
+                     for file in by_class[name]]
 
 
 def _val_files(path: Path) -> list[File]:
-    with _opened(path) as whole:
-        return [File(f"{path.name}/{member.name}", 0, str(path), member.offset_data, member.size)
-                for member, _ in _members(whole, path) if PurePath(member.name).match(_PATTERN)]
+    return [File(f"{path.name}/{member.name}", 0, str(path), member.offset_data, member.size)
+            for member, _ in _members(path) if PurePath(member.name).match(_PATTERN)]
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _members(path: Path,
+             inside: IO[bytes] | None = None) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Each regular file of a tar, or of one `inside` it, and where to read it.
+
+    Raises DataError if not all are there.
+    """
     try:
-        return open(path, "rb")
-    except OSError as error:
-        raise unreadable(path, error) from None
-
-
-def _members(file: IO[bytes], path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """Each regular file of a tar, and where to read it. Raises DataError if not all are there."""
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as packed:
+        with tarfile.open(path, "r:", inside) as packed:
             for member in packed:
                 if member.isreg() and not PurePath(member.name).name.startswith("."):
                     content = packed.extractfile(member)
                     assert content is not None, "a file has content"
                     yield member, content
             # tarfile takes a broken header for the end. The true end is zeros, or nothing.
-            file.seek(packed.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            assert packed.fileobj is not None, "it is open"
+            packed.fileobj.seek(packed.offset)
+            if packed.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError("a header is broken")
     except tarfile.TarError as error:
         raise DataError(f"{path}: damaged or cut off ({error}); get the file again") from None
+    except OSError as error:
+        raise unreadable(path, error) from None

@@ -77,7 +77,7 @@ MNIST = PublicSet(
     licence="CC BY-SA 3.0",
     citation="Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits, 1998",
     home="http://yann.lecun.com/exdb/mnist/",
-    folder="mnist", holds=FILES, read=mnist, class_names=CLASSES,
+    holds=FILES, read=mnist, class_names=CLASSES,
     downloads=idx_downloads(
         ("https://ossci-datasets.s3.amazonaws.com/mnist/",
          "https://storage.googleapis.com/cvdf-datasets/mnist/"),
