@@ -51,7 +51,7 @@ def mpiexec(tmp_path_factory):
         """before: folders in which Python looks for packages first."""
         path = folder / "program.py"
         path.write_text(program)
-        found = os.pathsep.join(map(str, [*before, ROOT]))
+        found = os.pathsep.join(map(str, [*before, ROOT, ROOT / "notebooks"]))
         return subprocess.run(
             [starter, "-n", str(ranks), sys.executable, "-m", "mpi4py", path,
              *map(str, arguments)],

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from html import escape
-from statistics import mean
 from typing import TypeAlias
 
-from ..errors import InputError, InputTypeError, UsageError
+from ..errors import InputTypeError, UsageError
 from ..tensor import Node, Tensor
 
 __all__ = ["Drawing", "draw"]
 
 Item: TypeAlias = Node | Tensor  # what is on a tape: ops, and leaves
-Uses: TypeAlias = defaultdict[Item, list[tuple[Item, int]]]  # of each: by whom, as which input
 
 WIDE, HIGH, ACROSS, DOWN, TOP = 134, 38, 164, 70, 56  # a box, the steps between boxes: pixels
 LETTERS = 21  # so many fit into a box
-MOST = 500  # boxes; nobody could read more
 CROSSING, LINE = "#c05621", "#4a5568"
-LOOKS = [("#ebf4ff", "#2b6cb0"), ("#edf2f7", "#718096"), ("#f0fff4", "#2f855a"),
-         ("#faf5ff", "#6b46c1")]  # fill and edge of the boxes on each device
+FILLS = ["#dbeafe", "#edf2f7", "#dcfce7", "#f3e8ff"]  # of the boxes on each device
 
 
 class Drawing(str):
@@ -41,96 +37,79 @@ def draw(tensor: Tensor, names: Mapping[str, Tensor] | None = None) -> Drawing:
     Values flow down, gradients up. Each device has a column and a colour; what crosses from one to
     another is orange. Inputs that need no gradient are not on the tape, and so not in the picture.
     names: what to call the leaves, say net.named_parameters(); others are called "leaf".
-    Raises UsageError if the tape has been used up, InputError if it has more than 500 boxes.
+    Raises UsageError if the tape has been used up.
     """
     if not isinstance(tensor, Tensor):
         raise InputTypeError(f"draw: tensor is a {type(tensor).__name__}; give a Tensor")
-    where, uses = _follow(tensor)
-    devices = sorted(set(where.values()))
-    places, middles, right = _places(where, uses, devices)
+    where = _follow(tensor)
+    devices, places, right, bottom = _layout(where)
     called = {leaf: name for name, leaf in (names or {}).items()}
-    parts = [f'<text x="{x}" y="20" font-weight="bold">{escape(device)}</text>'
-             for device, x in zip(devices, middles, strict=True)]
+    parts, boxes, transfers = list[str](), list[str](), 0
+    for i, device in enumerate(devices):
+        parts.append(f'<text x="{ACROSS / 2 + i * right / len(devices)}" y="20" '
+                     f'font-weight="bold">{escape(device)}</text>')
     for item, (x, y) in places.items():
-        for user, index in uses[item]:
-            a, b = places[user]
-            a += 18 * (index - (len(_inputs(user)) - 1) / 2)
-            # A long line that runs straight down would hide behind the boxes between: to the left.
-            left = 104 if b - y > DOWN and abs(a - x) < WIDE / 2 else 0
-            parts.append(f'<path d="M{x} {y}C{x - left} {y + 48} {a - left} {b - 48} {a} {b}" '
-                         f'fill="none" stroke="{LINE if where[item] == where[user] else CROSSING}" '
-                         'stroke-width="1.5"/>')
-    crossings = 0
-    for item, (x, y) in places.items():
-        if isinstance(item, Node):
-            name = item.name
-        else:
-            name = called.get(item, "leaf" if item.requires_grad else "no tape")
-        fill, edge = LOOKS[devices.index(where[item]) % len(LOOKS)]
         crosses = item.device.name != where[item]
-        crossings += crosses
-        parts.append(_box(x, y, name, item, fill, CROSSING if crosses else edge))
+        transfers += crosses
+        colour = CROSSING if crosses else LINE
+        for i, source in enumerate(_inputs(item)):
+            parts.append(_line(*places[source], x + 12 * i, y, colour))
+        name = item.name if isinstance(item, Node) else called.get(item, "leaf")
+        fill = FILLS[devices.index(where[item]) % len(FILLS)]
+        boxes.append(_box(x, y, name, item, fill, colour))
     leaves = sum(isinstance(item, Tensor) for item in places)
     title = (f"Tape of a tensor {tensor.shape} on {' and '.join(devices)}; ops: "
-             f"{len(places) - leaves}, leaves: {leaves}, transfers: {crossings}")
-    bottom = max(y for _, y in places.values()) + DOWN / 2
+             f"{len(places) - leaves}, leaves: {leaves}, transfers: {transfers}")
     return Drawing(f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {right} '
                    f'{bottom}" width="{right}" style="max-width:100%" font-family="sans-serif" '
                    f'font-size="12" text-anchor="middle"><title>{escape(title)}</title>'
-                   f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>')
+                   f'<rect width="100%" height="100%" fill="white"/>{"".join(parts + boxes)}</svg>')
 
 
 def _inputs(item: Item) -> list[Item]:
     return [x for x in item.parents if x is not None] if isinstance(item, Node) else []
 
 
-def _follow(tensor: Tensor) -> tuple[dict[Item, str], Uses]:
-    """All that is on the tape: on which device each result lies, and who uses it."""
+def _follow(tensor: Tensor) -> dict[Item, str]:
+    """All that is on the tape, and on which device each result lies: where its user works."""
     root = tensor.node or tensor
-    where, uses, waiting = {root: tensor.device.name}, Uses(list), [root]
-    while waiting:
-        item = waiting.pop()
+    where: dict[Item, str] = {root: tensor.device.name}
+    found: list[Item] = [root]
+    for item in found:  # which grows
         if isinstance(item, Node) and item.backward is None:
             raise UsageError(f"draw: the tape below this {item.name} has been used and freed by "
                              "backward(); run the forward pass again, and draw before backward()")
-        for index, x in enumerate(_inputs(item)):
-            uses[x].append((item, index))
+        for x in _inputs(item):
             if x not in where:
-                where[x] = item.device.name  # where its user works
-                waiting.append(x)
-        if len(where) > MOST:
-            raise InputError(f"draw: the tape has more than {MOST} boxes; draw that of a smaller "
-                             "network, or of a tensor nearer to the input")
-    return where, uses
+                where[x] = item.device.name
+                found.append(x)
+    return where
 
 
-def _places(where: Mapping[Item, str], uses: Uses, devices: list[str]
-            ) -> tuple[dict[Item, tuple[float, float]], list[float], float]:
-    """The middle of each box, of the column of each device, and the width of all."""
+def _layout(where: Mapping[Item, str]
+            ) -> tuple[list[str], dict[Item, tuple[float, int]], int, int]:
+    """The devices, the middle of each box, and the width and height of the picture."""
+    nodes = sorted((x for x in where if isinstance(x, Node)), key=lambda node: node.made)
     rows: dict[Item, int] = {}
-    nodes = [item for item in where if isinstance(item, Node)]
-    for node in sorted(nodes, key=lambda node: node.made):  # its inputs were made before it
-        rows[node] = 1 + max(rows.get(x, 0) for x in _inputs(node))
-    for item in where:
-        if isinstance(item, Tensor):  # a leaf stands just above the first op that uses it
-            rows[item] = min([rows[user] for user, _ in uses[item]], default=1) - 1
+    for node in nodes:  # an op below all its inputs, a leaf just above the first op that uses it
+        rows[node] = 1 + max((rows.get(x, 0) for x in _inputs(node)), default=0)
+        for x in _inputs(node):
+            rows.setdefault(x, rows[node] - 1)
     cells = defaultdict(list)
-    for item, device in where.items():
-        cells[rows[item], device].append(item)
-    middles, right = [], 0.0
-    for device in devices:
-        columns = max(len(cell) for (_, name), cell in cells.items() if name == device)
-        middles.append(right + columns * ACROSS / 2)
-        right += columns * ACROSS
-    places: dict[Item, tuple[float, float]] = {}
-    for (row, device), cell in sorted(cells.items(), key=lambda some: some[0], reverse=True):
-        # Below stand those who use it: the nearer to them, the fewer lines cross.
-        cell.sort(key=lambda item: mean([places[user][0] + index for user, index in uses[item]]
-                                        or [0]))
-        left = middles[devices.index(device)] - (len(cell) - 1) * ACROSS / 2
-        for column, item in enumerate(cell):
-            places[item] = left + column * ACROSS, TOP + row * DOWN
-    return places, middles, right
+    for item in sorted(where, key=lambda item: isinstance(item, Tensor)):  # ops before leaves
+        cells[where[item], rows.get(item, 0)].append(item)
+    devices, most = sorted(set(where.values())), max(map(len, cells.values()))
+    places = {item: (ACROSS * (0.5 + most * devices.index(device) + column), TOP + DOWN * row)
+              for (device, row), cell in cells.items() for column, item in enumerate(cell)}
+    bottom = max(y for _, y in places.values()) + DOWN
+    return devices, places, ACROSS * most * len(devices), bottom
+
+
+def _line(x: float, y: float, to_x: float, to_y: float, colour: str) -> str:
+    # A long line that runs straight down would hide behind the boxes between: to the left.
+    left = 108 if to_y - y > DOWN and abs(to_x - x) < WIDE / 2 else 0
+    return (f'<path d="M{x} {y}C{x - left} {y + 48} {to_x - left} {to_y - 48} {to_x} {to_y}" '
+            f'fill="none" stroke="{colour}" stroke-width="1.5"/>')
 
 
 def _box(x: float, y: float, name: str, item: Item, fill: str, edge: str) -> str:
