@@ -367,7 +367,7 @@ def test_data_that_cannot_be_read(data_folder, examine):
 
 def test_data_that_is_missing(data_folder, examine):
     shutil.rmtree(data_folder)
-    found = one(examine(), "data", f"{data_folder}: no such folder")
+    found = one(examine(), "data", "no such file")
     assert not found.ok and "git checkout data" in found.remedy
 
 
