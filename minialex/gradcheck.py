@@ -65,6 +65,5 @@ def check_gradients(
                 f"input {index} {array.shape}, entry {tuple(map(int, at))}: backward says "
                 f"{analytic[at]:.9g}, the difference quotient {numeric[at]:.9g} "
                 f"at x = {array[at]:.6g}; the gradient is wrong, or x is on a kink or a tie")
-        if array.size:
-            worst = max(worst, float((error / np.maximum(scale, atol / rtol)).max()))
+        worst = max(worst, float((error / np.maximum(scale, atol / rtol)).max(initial=0.0)))
     return worst

@@ -145,7 +145,8 @@ def upstream(tensor, gradient):
 
 
 def gradients(op, gradients, parents):
-    """What the `backward` of an op returned, for the inputs that are its parents on the tape."""
+    """What the `backward` of an op returned, as a tuple: one for each parent on the tape."""
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     if len(gradients) != len(parents):
         raise UsageError(f"{op}: backward must return {len(parents)} gradients, one for each "
                          f"input, but returned {len(gradients)}")
@@ -155,6 +156,7 @@ def gradients(op, gradients, parents):
             got = "None" if g is None else f"{g.dtype} {g.shape}"
             raise UsageError(f"{op}: backward returned {got} for input {index}, which is "
                              f"{parent.dtype} {parent.shape}")
+    return gradients
 
 
 def unused(op, backward):
