@@ -249,7 +249,7 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
         result.requires_grad = True
         pull = backward if not needs else (
             lambda gy: backward(gy, tuple([parent is not None for parent in parents])))
-        result.node = Node(name, pull, parents, result.shape, result.dtype,
+        result.node = Node(name, pull, parents, value.shape, value.dtype,
                            backward_device or device, next(_clock))
     return result
 
