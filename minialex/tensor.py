@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,21 +80,10 @@ class Tensor:
         checks.gradient(self, gradient)
         self._grad = gradient
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.data.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
+    shape = property(operator.attrgetter("data.shape"))
+    dtype = property(operator.attrgetter("data.dtype"))
+    ndim = property(operator.attrgetter("data.ndim"))
+    size = property(operator.attrgetter("data.size"))
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), precision=4, threshold=20, prefix="Tensor(")
@@ -191,17 +181,12 @@ def _walk_back(root: Node, gradient: Array) -> None:
         gradients = node.pull(gy)
         parents, node.parents = node.parents, ()
         for index, (parent, g) in enumerate(zip(parents, gradients, strict=True)):
-            if parent is None:
-                continue
             if isinstance(parent, Tensor):
                 checks.unchanged(node.name, index, parent, node.made, node.device)
-                others = [o for o in (gy, *gradients[:index]) if type(o) is type(g)]
-                shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
-                # One number for many entries has a stride of 0, or no strides if they are one.
-                _add_to_leaf(parent, g, shared or 0 in (g.strides or (0,)))
+                _add_to_leaf(parent, g, (gy, *gradients[:index]))
             elif parent in pending:
                 pending[parent] = _sum(node.device, pending[parent], g)
-            else:
+            elif parent is not None:
                 pending[parent] = g
                 heapq.heappush(waiting, (-parent.made, parent))
 
@@ -211,12 +196,18 @@ def _sum(device: Device, a: Array, b: Array) -> Array:
         return device.xp.add(a, b, out=device.xp.empty(a.shape, a.dtype))
 
 
-def _add_to_leaf(leaf: Tensor, gradient: Array, shared: bool = False) -> None:
-    """Give a leaf a gradient of its own: it is the user's, who may well write into it."""
+def _add_to_leaf(leaf: Tensor, gradient: Array, others: Sequence[Array] = ()) -> None:
+    """Give a leaf a gradient of its own: it is the user's, who may well write into it.
+
+    others: arrays of somebody else, whose memory the gradient may be.
+    """
     with backend.lock, leaf.device:  # another thread may add to the same leaf
         if leaf.grad is not None:
             gradient = _sum(leaf.device, leaf.grad.data, gradient)
-        elif shared:
+        # One number for many entries has a stride of 0, or no strides if they are one.
+        elif 0 in (gradient.strides or (0,)) or any(
+                leaf.device.xp.may_share_memory(gradient, other)
+                for other in others if type(other) is type(gradient)):
             gradient = gradient.copy()
         leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
 
@@ -260,11 +251,9 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
         (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs])
     if parents.count(None) < len(parents) and not _thread.silent:
         result.requires_grad = True
-        pull = backward
-        if needs:
-            wanted = tuple([parent is not None for parent in parents])
-            pull = lambda gy: backward(gy, wanted)  # noqa: E731
-        result.node = Node(name, pull, parents, result.shape, result.dtype,
+        pull = backward if not needs else (
+            lambda gy: backward(gy, tuple([parent is not None for parent in parents])))
+        result.node = Node(name, pull, parents, value.shape, value.dtype,
                            backward_device or device, next(_clock))
     return result
 

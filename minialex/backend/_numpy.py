@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -25,7 +26,6 @@ SMALL = 1024
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 # A free block may be so many times too large: a full-size step then takes 1.9 GB instead of 2.0.
 FIT = 4
-POOL = "minialex pool"  # how the names of its threads begin
 SPARE = 2**26  # bytes of free blocks that are always kept: small networks never wait for memory
 
 
@@ -110,27 +110,36 @@ class NumpyNamespace(Namespace):
     def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
         """As in Namespace, but threads share out the slices, each taking the next when it is free.
 
-        The slices do not depend on the number of threads, and sums are made in slice order: so
-        over_batch gives the same bits with any number of threads.
+        The caller is one of them: to wake another takes as long as a small slice, and some machines
+        cannot start any. The slices do not depend on the number of threads, and sums are made in
+        slice order: so over_batch gives the same bits with any number of threads.
         """
-        futures: list[Future] = []
-        # A thread of the pool does all itself, since it would wait for itself.
-        in_pool = threading.current_thread().name.startswith(POOL)
-        alone = in_pool or len(slices) == 1 or threads() == 1
+        results: list[Future] = [Future() for _ in slices]
+        # With `fn` in it, so that a thread of the pool that comes too late keeps no array in use.
+        todo = deque((fn, *pair) for pair in zip(slices, results, strict=True))
+        helpers: list[Future] = []
         _count_blas_users(+1)
         try:
-            with contextlib.suppress(RuntimeError):  # Python is ending, and takes no more
-                for part in [] if alone else slices:
-                    futures.append(_executor(threads()).submit(fn, part))
-            rest = slices[len(futures) :]
-            while futures:
-                yield futures[0].result()
-                del futures[0]  # what has been summed is freed
-            yield from super()._each(fn, rest)
+            try:
+                for _ in range(min(threads(), len(slices)) - 1):
+                    helpers.append(_executor(threads()).submit(_work_off, todo))
+            except RuntimeError:  # Python is ending, or the system gives no thread
+                _executor.cache_clear()  # what it has queued would stay for ever
+            _work_off(todo)
+            while results:
+                yield results.pop(0).result()  # what has been summed is freed
         finally:  # after an error, nobody works on in arrays that the caller gives up
-            wait(futures)
-            futures.clear()  # an error refers to this frame, and one of these to the error
+            todo.clear()
+            wait([helper for helper in helpers if not helper.cancel()])
+            results.clear()  # an error refers to this frame, and one of these to the error
             _count_blas_users(-1)
+
+    def power(self, a: Any, exponent: float, out: Any) -> Any:
+        """a ** exponent; 3/4 = 1/2 + 1/4 by square roots, an instruction of every processor."""
+        if exponent != 0.75:
+            return np.power(a, exponent, out=out)
+        root = np.sqrt(a, out=self.empty(a.shape, a.dtype))
+        return np.multiply(root, np.sqrt(root, out=out), out=out)
 
     def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
         """One row of the kernel in one column of patches: runs of KW * C numbers, not of C.
@@ -157,7 +166,20 @@ def set_threads(n: int) -> None:
 
 @functools.cache
 def _executor(n: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n, POOL)
+    return ThreadPoolExecutor(n, "minialex pool")
+
+
+def _work_off(todo: deque) -> None:
+    """Do what nobody has begun; stop after an error: what comes before it has been begun."""
+    with contextlib.suppress(IndexError):  # nothing is left
+        while True:
+            fn, part, result = todo.popleft()
+            try:
+                result.set_result(fn(part))
+            except BaseException as error:
+                todo.clear()
+                result.set_exception(error)
+                del result  # or it keeps the error, which keeps this frame, which keeps it
 
 
 @functools.cache

@@ -189,9 +189,8 @@ def upstream(tensor, gradient):
 
 
 def gradients(op, gradients, parents):
-    """What the `backward` of an op returned for its inputs, as a tuple."""
-    if not isinstance(gradients, tuple):
-        gradients = (gradients,)
+    """What the `backward` of an op returned, as a tuple: one for each parent on the tape."""
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     if len(gradients) != len(parents):
         raise UsageError(f"{op}: backward must return {len(parents)} gradients, one for each "
                          f"input, but returned {len(gradients)}")
