@@ -312,7 +312,7 @@ def main() -> None:
 def processor() -> str:
     """Its name, where Linux says it."""
     try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
     except OSError:
         found = None
     return found[1] if found else platform.machine()
