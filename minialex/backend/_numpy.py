@@ -134,9 +134,9 @@ class NumpyNamespace(Namespace):
             results.clear()  # an error refers to this frame, and one of these to the error
             _count_blas_users(-1)
 
-    def power(self, a: Any, exponent: float, out: Any) -> Any:
+    def power(self, a: Any, exponent: Any, out: Any = None) -> Any:
         """a ** exponent; 3/4 = 1/2 + 1/4 by square roots, an instruction of every processor."""
-        if exponent != 0.75:
+        if not isinstance(exponent, float) or exponent != 0.75:
             return np.power(a, exponent, out=out)
         root = np.sqrt(a, out=self.empty(a.shape, a.dtype))
         return np.multiply(root, np.sqrt(root, out=out), out=out)
