@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plan import Machine, Network, cost
 
 from minialex import models, optim
 from minialex.datasets import Batch
@@ -243,6 +242,8 @@ def check_end(path, alone):
 
 def check_bytes(sent, scheme, ranks, images):
     """Of the step in which all ranks, and all turns, have equally many images."""
+    from plan import Machine, Network, cost  # the ranks, which import this file, lack it
+
     net, _ = network()
     sizes = {name: p.size for name, p in net.named_parameters().items()}
     dense = sum(size for name, size in sizes.items() if "fc" in name)
@@ -267,7 +268,7 @@ sys.modules["minialex.tools.plots"] = types.ModuleType("plots")  # Matplotlib ta
 for name in ("curves", "filters", "predictions"):
     setattr(sys.modules["minialex.tools.plots"], name, lambda *_: None)
 from minialex.parallel import ranks
-from minialex.tools import cli, ranks as ranks_of_train, train
+from minialex.tools import cli, job, ranks as ranks_of_train
 from minialex.training import folder, run
 
 fault, arguments = sys.argv[1], sys.argv[2:]
@@ -305,14 +306,14 @@ if last:
     if fault == "another version":
         ranks_of_train.__version__ = "0.0"
     if fault == "other data":
-        load = train.open_data
+        load = job.open_data
         def spoilt(*arguments):
             data = load(*arguments)
             data.train.labels[5] = 1
             return data
-        train.open_data = spoilt
+        job.open_data = spoilt
     if fault == "another picture":
-        load = train.open_data
+        load = job.open_data
         def spoilt(*arguments):
             data = load(*arguments)
             def read(indices):
@@ -320,7 +321,7 @@ if last:
                 images[indices == 7] += 1
                 return images
             return data._replace(train=replace(data.train, read=read))
-        train.open_data = spoilt
+        job.open_data = spoilt
 if fault == "hangs":
     ranks.PATIENCE = 2
 sys.exit(cli.main(arguments))
