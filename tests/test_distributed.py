@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from plan import Machine, Network, cost
 
 from minialex import models, optim
 from minialex.datasets import Batch
@@ -243,6 +242,8 @@ def check_end(path, alone):
 
 def check_bytes(sent, scheme, ranks, images):
     """Of the step in which all ranks, and all turns, have equally many images."""
+    from plan import Machine, Network, cost  # the ranks, which import this file, lack it
+
     net, _ = network()
     sizes = {name: p.size for name, p in net.named_parameters().items()}
     dense = sum(size for name, size in sizes.items() if "fc" in name)

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -41,19 +40,12 @@ class Display:
         self.first: tuple[int, float] | None = None  # step, and the time, at which this one began
         self.told = time.monotonic()
 
-    def __enter__(self) -> Display:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._close_bar()
-
     def show(self, event: Event) -> None:
         match event:
             case StepDone():
                 self._step(event)
             case EpochDone():
-                self._close_bar()
+                self.close()
                 say(f"epoch {event.epoch}/{self.run.recipe.epochs}: loss {event.train_loss:.3f}, "
                     f"{self.val_name} {_errors(event)}, {event.seconds:.0f} s")
             case Stuck():
@@ -66,6 +58,12 @@ class Display:
                 fact("resumed", f"after step {event.step:,}")
             case RunDone():
                 self._end(event)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
     def _step(self, event: StepDone) -> None:
         self.first = self.first or (event.step, time.monotonic())
@@ -91,11 +89,6 @@ class Display:
         each = (time.monotonic() - began) / (event.step - step)
         left = each * (self.run.steps_in_all - event.step)
         return f"{_duration(left)} left, {self.run.recipe.batch / each:.0f} images/s"
-
-    def _close_bar(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
 
     def _end(self, event: RunDone) -> None:
         """The result of the whole run, and its pictures."""

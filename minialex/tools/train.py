@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
         fact("folder", str(job.folder))
         if options.parallel:
             ranks.compare(group, options.parallel, run)
-        with _advice(run, job.folder), Display(run) as display, stopped_by_signals(run, group.size):
+        with _advice(run, job.folder), closing(Display(run)) as display, \
+                stopped_by_signals(run, group.size):
             for event in run:
                 display.show(event)
         if not run.finished:
