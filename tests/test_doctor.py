@@ -388,11 +388,6 @@ def test_runs_that_can_be_written(monkeypatch, tmp_path, examine, there):
     assert found.ok and [*tmp_path.rglob("*")] == [tmp_path / "runs"] * there, "nothing is left"
 
 
-def test_full_disk(monkeypatch, examine):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
-    assert one(examine(), "runs").verdict == "note"
-
-
 # Devices
 
 
@@ -426,11 +421,6 @@ def test_gpus_that_cannot_be_asked(monkeypatch, examine):
     assert one(findings, "cpu:1", "28 ops").ok
 
 
-def test_little_memory(monkeypatch, examine):
-    monkeypatch.setattr(doctor, "_describe", lambda device: ("a device", 2**20))
-    assert one(examine(), "cpu:1", "a device").verdict == "note"
-
-
 # The self-check: each planted fault is on cpu:1 only
 
 
@@ -458,14 +448,15 @@ def test_function_that_gives_nan(monkeypatch, examine):
     assert any(text.startswith("log: value differs by nan") for text in texts), texts
 
 
-def test_functions_that_raise_the_same_are_one_finding(monkeypatch, examine):
+def test_function_that_raises_is_one_finding(monkeypatch, examine):
+    """It is in several ops, which would all say the same."""
     def matmul(a, b, out):
         raise RuntimeError("libcublas.so.12:\n  cannot open shared object file")
 
     plant(monkeypatch, "matmul", matmul)
     text = "RuntimeError: libcublas.so.12: cannot open shared object file"
     assert failures(examine(training=True)) == [
-        ("cpu:1", f"matmul, linear, conv2d: {text}"), ("check training", text)]
+        ("cpu:1", f"matmul: {text}"), ("check training", text)]
 
 
 def wrong_tanh(value=lambda y: y, gradient=lambda gx: gx):
@@ -522,13 +513,11 @@ def test_check_that_raises(monkeypatch, read):
     assert "Traceback (most recent call last)" in read("--debug", "--devices", "cpu:1")[1]
 
 
-def test_check_that_warns(monkeypatch, examine):
+def test_warnings_do_not_disturb_the_report(monkeypatch, read):
     def warns():
-        for category in (RuntimeWarning, RuntimeWarning, DeprecationWarning):
-            warnings.warn("peer access has been activated", category, stacklevel=1)
+        warnings.warn("peer access has been activated", RuntimeWarning, stacklevel=1)
         yield selfcheck.Finding("fine", "")
 
     monkeypatch.setattr(doctor, "_runs", warns)
-    findings = examine()
-    assert one(findings, "warns").text == "a warning: peer access has been activated"
-    assert one(findings, "warns").verdict == "note" and one(findings, "fine").ok
+    code, out = read("--devices", "cpu:1")
+    assert code == 0 and "  fine  " in out and "peer access" not in out

@@ -1,6 +1,6 @@
 """`minialex doctor`: what is installed, which devices there are, and whether they calculate right.
 
-Each check is a function that yields findings; one that raises or warns is a finding as well.
+Each check is a function that yields findings; one that raises is a finding as well.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "ma
 GIB = 2**30
 VECLIB = "VECLIB_MAXIMUM_THREADS"  # Accelerate reads it when it is loaded
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
-REPORT = "this should not happen: report it, with what this prints: {}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,19 +110,13 @@ def _plan(wanted: str | None) -> Iterator[tuple]:
 
 def _findings(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
     """What a check finds; never an exception."""
-    name = check.__name__.strip("_").replace("_", " ")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        for category in (RuntimeWarning, UserWarning):  # not those meant for programmers
-            warnings.simplefilter("always", category)
-        warnings.filterwarnings("ignore", "(?s).*multiple CuPy packages")  # a finding says so
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the findings say what matters
         try:
             yield from check(*arguments)
         except Exception as error:
-            yield Finding.of(name, error, REPORT.format(command("doctor", "--debug")))
-    for text in dict.fromkeys(str(warning.message) for warning in caught):
-        text = textwrap.shorten(f"a warning: {text}", 280, placeholder=" ...")
-        yield Finding(name, text, remedy="no harm is known; report it if something fails")
+            yield Finding.of(check.__name__.strip("_").replace("_", " "), error,
+                             f"report it, with what this prints: {command('doctor', '--debug')}")
 
 
 # Software
@@ -232,9 +225,8 @@ def _runs() -> Iterator[Finding]:
         yield Finding("runs", str(error).rpartition("; ")[0], False, "go to a folder of your own, "
                       f"or name one: {command('train', '--out', 'FOLDER')}")
         return
-    free = shutil.disk_usage(existing).free
-    yield Finding("runs", f"{folder}: can be written, {free / GIB:,.1f} GiB free", remedy=""
-                  if free > 1.2 * GIB else "a run of the full AlexNet needs 1.2 GiB: make room")
+    free = shutil.disk_usage(existing).free / GIB
+    yield Finding("runs", f"{folder}: can be written, {free:,.1f} GiB free")
 
 
 # Devices
@@ -251,9 +243,7 @@ def _devices(names: Sequence[str], found: list[Device]) -> Iterator[Finding]:
         if device in found:
             continue
         found.append(device)
-        what, free = _describe(device)
-        yield Finding(device.name, what, remedy="" if free > GIB else
-                      "little memory is left: end other programs, or use a smaller batch")
+        yield Finding(device.name, _describe(device))
 
 
 def _gpus(found: list[Device]) -> Iterator[Finding]:
@@ -261,8 +251,8 @@ def _gpus(found: list[Device]) -> Iterator[Finding]:
     yield Finding("train uses", " and ".join(choose_devices(None)[0]))
 
 
-def _describe(device: Device) -> tuple[str, float]:
-    """What it is, and its free memory in bytes."""
+def _describe(device: Device) -> str:
+    """What it is, and its memory."""
     if device.kind == "gpu":
         with device:
             free, total = backend.cuda().runtime().memGetInfo()
@@ -270,10 +260,10 @@ def _describe(device: Device) -> tuple[str, float]:
     else:
         what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
         if not meminfo.exists():  # only Linux has it
-            return what, float("inf")
+            return what
         kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text(encoding="utf-8")))
         free, total = (1024 * int(kibibytes[name]) for name in ("MemAvailable", "MemTotal"))
-    return f"{what}; {free / GIB:,.1f} of {total / GIB:,.1f} GiB free", free
+    return f"{what}; {free / GIB:,.1f} of {total / GIB:,.1f} GiB free"
 
 
 def _peer_access(devices: Sequence[Device]) -> Iterator[Finding]:
