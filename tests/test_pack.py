@@ -697,10 +697,17 @@ def test_split_takes_its_share_of_each_class(tmp_path, prepare):
     assert len(cats) == 6 and max(cats) - min(cats) > 5, "drawn, not cut off"
     again = folder_source(tmp_path / "pets", (60, 30, 10)).splits
     assert again == folder_source(tmp_path / "pets", (60, 30, 10)).splits
+    assert all(files == sorted(files) for files in again.values()), "in the order of their names"
     assert mistake(prepare(tmp_path / "pets", "--split", "60,20,20"), "or divided in other shares")
     assert prepare(tmp_path / "pets", "--split", "80,0,20", "--out", tmp_path / "out").code == 0
     assert {split: len(images) for split, images in prepared(tmp_path / "out").items()} == {
         "train": 24, "test": 6}
+
+
+def test_share_so_small_that_nothing_is_left_to_learn_from(tmp_path, prepare):
+    fill(tmp_path / "pets" / "cat", 9)
+    assert mistake(prepare(tmp_path / "pets", "--split", "1,0,99"), "pets: no pictures")
+    assert not (tmp_path / "pets-prepared").exists()
 
 
 @pytest.mark.parametrize("text", ["80,20", "80,10,20", "0,50,50", "a,b,c", "90,20,-10", ""])
