@@ -67,8 +67,7 @@ class Tensor:
         tensor = cls.__new__(cls)
         tensor.data, tensor.device = data, device
         tensor._grad = tensor.node = None
-        tensor.requires_grad = False
-        tensor.changed = 0
+        tensor.requires_grad, tensor.changed = False, 0
         return tensor
 
     @property
