@@ -151,6 +151,16 @@ def test_place_of_a_picture_is_tried_before_the_work(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(("words", "named"), [
+    ("train --data ./nowhere", "--data nowhere: "), ("train --data nowhere/", "--data nowhere: "),
+    ("train --start-from ./nowhere", "--start-from nowhere: "),
+    ("weights import x.onnx --out run --like ./nowhere", "--like nowhere: ")])
+def test_error_about_a_folder_names_its_option(minialex, monkeypatch, tmp_path, words, named):
+    monkeypatch.chdir(tmp_path)
+    result = minialex(*words.split())
+    assert result.code == 2 and result.err.startswith(f"minialex: {named}"), result.err
+
+
 # Whose fault it is
 
 

@@ -70,7 +70,7 @@ class Job(NamedTuple):
 def new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
     """A new run; None if only its recipe is asked for."""
     names, why = choose_devices(options.devices, options.threads, group)
-    start = (Classifier.load(trained.run_folder(options.start_from), names)
+    start = (trained.load_named("--start-from", options.start_from, names)
              if options.start_from else None)
     chosen = _chosen(options, names, start)
     data = open_data(chosen.data, chosen.model, chosen.data_dir)
@@ -173,4 +173,4 @@ def _start_of(folder: Path, name: str, names: tuple[str, ...]) -> Classifier:
     for weights in ("last", "best"):
         with suppress(CheckpointError):
             return Classifier.load(folder, names, weights)
-    return Classifier.load(trained.run_folder(name), names)
+    return trained.load_named("--start-from", name, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from .arguments import add_devices, path
 from .devices import choose_devices
 from .text import command, say
 
-__all__ = ["Trained", "add_arguments", "add_run", "load", "run_folder"]
+__all__ = ["Trained", "add_arguments", "add_run", "load", "load_named", "run_folder"]
 
 FINISHED, BEST = "model.safetensors", "best.safetensors"
 
@@ -59,6 +60,14 @@ def run_folder(name: str) -> Path:
         raise InputError(f"{name}: these weights are not here yet; bring them with: "
                          f"{command('weights', 'get', name)}")
     return folder
+
+
+def load_named(option: str, name: str, names: Sequence[str] = ("cpu:0", "cpu:1")) -> Classifier:
+    """The network that an option names; an error says which option it was."""
+    try:
+        return Classifier.load(run_folder(name), names)
+    except InputError as error:
+        raise InputError(f"{option} {error}") from None
 
 
 def load(options: argparse.Namespace) -> Trained:
