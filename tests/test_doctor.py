@@ -117,7 +117,8 @@ INSTALL = f'{PIP} install "cupy-cuda12x[ctk]>=14" for CUDA 12'
 # What it says on a machine where all is well
 
 
-def test_report(read):
+def test_report(read, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     code, out = read("--devices", "cpu:0,cpu:1")
     assert code == 0
     assert "\nall is well: " in out
@@ -281,6 +282,17 @@ def test_blas_whose_threads_cannot_be_held_back(monkeypatch, examine, name, thre
     found = one(examine(), "BLAS", text)
     assert found.ok and found.verdict == ("note" if remedy else "OK")
     assert found.remedy.endswith(remedy or "")
+
+
+@pytest.mark.parametrize(("chosen", "verdict"), [("Haswell", "note"), ("", "OK")])
+def test_kernels_that_somebody_has_chosen_for_openblas(monkeypatch, examine, chosen, verdict):
+    """With those for an old processor a step may take twice as long; nobody sees why."""
+    monkeypatch.setattr(doctor, "threadpool_info", lambda: [
+        dict(user_api="blas", internal_api="openblas", version="0.3", num_threads=2)])
+    monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
+    found = one(examine(), "BLAS")
+    assert found.verdict == verdict
+    assert ("OPENBLAS_CORETYPE is Haswell" in found.text) == bool(chosen)
 
 
 @pytest.mark.parametrize("driver", [12090, 12000, 13010])

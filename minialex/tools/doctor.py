@@ -47,6 +47,7 @@ PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "ma
             ("requests", "requests", "2.31"), ("filelock", "filelock", "3.13")]
 
 GIB = 2**30
+CORETYPE = "OPENBLAS_CORETYPE"  # for which processor OpenBLAS calculates; else it looks
 VECLIB = "VECLIB_MAXIMUM_THREADS"  # Accelerate reads it when it is loaded
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
 
@@ -147,8 +148,11 @@ def _numbers(version: str) -> list[int]:
 def _blas() -> Iterator[Finding]:
     libraries = [x for x in threadpool_info() if x["user_api"] == "blas"]
     for x in libraries:
-        threads = count(x["num_threads"], "thread")
-        yield Finding("BLAS", f"{x['internal_api']} {x['version']}, {threads}")
+        text = f"{x['internal_api']} {x['version']}, {count(x['num_threads'], 'thread')}"
+        chosen = os.environ.get(CORETYPE) if x["internal_api"] == "openblas" else None
+        yield Finding("BLAS", f"{text}, {CORETYPE} is {chosen}" if chosen else text,
+                      remedy="another kind of kernels may be faster: compare without it, or with "
+                      "another kind, set before the start" if chosen else "")
     if not libraries:
         yield _unknown_blas()
     yield Finding("threads", f"{backend.threads()} share the work on a batch")
