@@ -287,6 +287,8 @@ def at_third(feed):
                 raise KeyError("surprise")
             if fault == "hangs":
                 time.sleep(1000)
+            if fault == "stopped":
+                os.kill(os.getpid(), signal.SIGSTOP)
             if fault == "diverges":
                 batch.images[:] = float("nan")
         yield batch
@@ -322,8 +324,12 @@ if last:
                 return images
             return data._replace(train=replace(data.train, read=read))
         job.open_data = spoilt
-if fault == "hangs":
-    ranks.PATIENCE = 2
+if fault == "another file of a prepared set":
+    load = job.open_data
+    job.open_data = lambda *a: (data := load(*a))._replace(
+        val=replace(data.val, checksum=1 if last else 2))
+if fault in ("hangs", "stopped"):
+    ranks.PATIENCE = 2 if fault == "hangs" else 5
 sys.exit(cli.main(arguments))
 """
 
@@ -438,14 +444,16 @@ FAULTS = {
     "raises": "minialex: rank 1 of 2: the disk is broken",
     "raises what nobody expects": "KeyError: 'surprise'",
     "hangs": "minialex: rank 1 of 2: no data for 2 s; find out why reading hangs",
+    "stopped": "minialex: rank 1 of 2: no sign of life for 5 s; find out what has stopped it",
     "diverges": "the loss is nan",
     "no data": "minialex: rank 1 of 2: --data /nowhere: no data set of minialex, and no folder",
     "another seed": "rank 1 has --seed 4, but rank 0 has 3; all ranks need the same",
     "another version": "rank 1 has minialex 0.0, but rank 0 has ",
     "other data": "rank 1 has labels, as checksum,",
     "another picture": "rank 1 has pictures, as checksum,",
+    "another file of a prepared set": "rank 1 has pictures, as checksum,",
 }
-AT_START = list(FAULTS)[5:]
+AT_START = list(FAULTS)[6:]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

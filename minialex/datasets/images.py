@@ -84,6 +84,7 @@ class ImageSet:
     read(indices): (n,) integers -> uint8 (n, H, W, C); several threads may call it at once.
     statistics: where they were measured before.
     mirrored: whether an image and its mirror image show the same thing, unlike those of letters.
+    checksum: of all its images, where it is known without reading them.
     """
 
     name: str
@@ -93,6 +94,7 @@ class ImageSet:
     read: Callable[[NDArray[np.int64]], NDArray[np.uint8]]
     statistics: Statistics | None = None
     mirrored: bool = True
+    checksum: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

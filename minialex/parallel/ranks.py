@@ -27,7 +27,8 @@ from ..errors import InputError, MinialexError
 __all__ = ["Communicator", "MpiCommunicator", "RankError", "connect", "devices_of_rank", "share",
            "started_by_mpi"]
 
-PATIENCE = 40.0  # seconds that a rank waits for its own data
+PATIENCE = 40.0  # seconds that a rank waits for its own data, or for a sign of life of another
+BEAT = 1.0  # seconds from one sign of life to the next
 
 Wait = Callable[[], Any]  # waits until what was begun is done, and gives its result
 
@@ -136,6 +137,8 @@ class MpiCommunicator(Communicator):
         self.rank, self.size = self.world.rank, self.world.size
         here = self.world.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_rank, self.local_size = here.rank, here.size
+        self.signs = self.world.Dup()  # of life; they do not mix with what the world sends
+        self.reads_since: float | None = None  # when it began to wait for its own data
 
     def start_sum(self, array: np.ndarray, result: np.ndarray, label: str) -> Wait:
         self.sent[label] += 2 * (self.size - 1) * array.nbytes // self.size
@@ -174,13 +177,11 @@ class MpiCommunicator(Communicator):
     def patient(self, feed: Iterable[Any]) -> Iterator[Any]:
         feed = iter(feed)
         while True:
-            clock = threading.Timer(PATIENCE, self._give_up)
-            clock.daemon = True
-            clock.start()
+            self.reads_since = time.monotonic()
             try:
                 item = next(feed, None)
             finally:
-                clock.cancel()
+                self.reads_since = None
             if item is None:
                 return
             yield item
@@ -190,6 +191,9 @@ class MpiCommunicator(Communicator):
 
     @contextmanager
     def together(self) -> Iterator[None]:
+        ended = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(ended,), daemon=True)
+        watch.start()
         try:
             with open(os.devnull, "w", encoding="utf-8") as nowhere, ExitStack() as stack:
                 if self.rank:
@@ -201,10 +205,33 @@ class MpiCommunicator(Communicator):
             # The first rank that raises ends all. So of an error that all see, only one reports.
             time.sleep(min(2 * self.rank, 10))
             raise RankError(f"rank {self.rank} of {self.size}: {error}") from error
+        finally:
+            ended.set()
+            watch.join()
 
-    def _give_up(self) -> None:
-        print(f"minialex: rank {self.rank} of {self.size}: no data for {PATIENCE:.0f} s; find "
-              "out why reading hangs (disk, network)", file=sys.stderr, flush=True)
+    def _watch(self, ended: threading.Event) -> None:
+        """Give the next rank signs of life, and wait for those of the rank before.
+
+        A rank that is busy gives them too; one that is stopped, or whose machine is gone, does not.
+        Its silence is counted in signs of this rank, so that all may be stopped at once (Ctrl-Z).
+        """
+        before, after = (self.rank - 1) % self.size, (self.rank + 1) % self.size
+        silence = 0
+        while not ended.wait(BEAT):
+            self.signs.Isend(b"", after).Free()
+            silence += 1
+            while self.signs.Iprobe(before):
+                self.signs.Recv(bytearray(), before)
+                silence = 0
+            if silence * BEAT > PATIENCE:
+                self._end_all(f"rank {before} of {self.size}: no sign of life for {PATIENCE:.0f} "
+                              "s; find out what has stopped it")
+            if self.reads_since and time.monotonic() - self.reads_since > PATIENCE:
+                self._end_all(f"rank {self.rank} of {self.size}: no data for {PATIENCE:.0f} s; "
+                              "find out why reading hangs (disk, network)")
+
+    def _end_all(self, why: str) -> None:
+        print(f"minialex: {why}", file=sys.stderr, flush=True)
         self.world.Abort(2)
 
 

@@ -48,8 +48,10 @@ def compare(group: Communicator, parallel: str, run: Run) -> None:
         "--model": run.config["model"], "--seed": run.seed, "--steps": run.steps,
         **asdict(run.recipe), "images": len(data.train), "shape of images": data.train.shape,
         "labels, as checksum,": [zlib.crc32(images.labels) for images in data[:3]],
-        # Mean and covariance, which depend on every pixel of every image.
-        "pictures, as checksum,": [zlib.crc32(array) for array in run.statistics]})
+        # Those of a prepared set, by its manifest. Mean and covariance depend on every pixel of
+        # every training image.
+        "pictures, as checksum,": [*(images.checksum for images in data[:3]),
+                                   *(zlib.crc32(array) for array in run.statistics)]})
     if run.recipe.batch < group.size:
         raise InputError(f"a batch of {count(run.recipe.batch, 'image')} is too small for "
                          f"{group.size} ranks; give each at least one, or start fewer")

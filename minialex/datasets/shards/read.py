@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
@@ -63,7 +64,8 @@ def _image_set(name: str, shards: list[Path], places: NDArray[np.void], classes:
         return images
 
     labels = np.ascontiguousarray(places["label"])  # in the table there are gaps between them
-    return ImageSet(name, labels, classes, (side, side, 3), read, statistics)
+    return ImageSet(name, labels, classes, (side, side, 3), read, statistics,
+                    checksum=zlib.crc32(places["checksum"].tobytes()))
 
 
 def _decode(path: Path, offset: int, size: int, checksum: int, out: NDArray[np.uint8]) -> None:
