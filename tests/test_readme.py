@@ -29,10 +29,17 @@ def test_example_of_an_op_is_an_op():
     names = {"op": op}
     exec(next(block for block in BLOCKS if block.startswith("@op")), names)
     x = Tensor([-1.0, 0.0, 2.0], requires_grad=True)
-    y = names["tanh"](x)
+    y = names["exp"](x)
     ops.sum(y).backward()
-    np.testing.assert_allclose(y.numpy(), np.tanh([-1, 0, 2]), rtol=1e-6)
-    np.testing.assert_allclose(x.grad.numpy(), 1 / np.cosh([-1, 0, 2]) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(y.numpy(), np.exp([-1, 0, 2]), rtol=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), np.exp([-1, 0, 2]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_example_of_an_op_is_the_one_of_the_library(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```python\n(@op\n.*?)```", text, re.DOTALL)
+    assert shown in (ROOT / "minialex/ops/arithmetic.py").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(
