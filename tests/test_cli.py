@@ -943,6 +943,26 @@ def test_forged_config_is_one_line_with_file_and_field(tiny, minialex, tmp_path,
                    "config.json cannot be used (", message)
 
 
+def test_recipe_that_is_none(tiny, minialex, tmp_path, monkeypatch):
+    folder = stop(tiny, tmp_path, monkeypatch, 1)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "recipe": None}))
+    assert mistake(minialex("train", "--resume", folder), "--resume ",
+                   "config.json cannot be used (it holds no named values)")
+
+
+def test_error_of_the_disk_is_told_without_its_number(tiny, monkeypatch):
+    """A call that no part of minialex answers for, in the middle of a run."""
+    def unlink(path, missing_ok=False):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        done = tiny("run")
+    assert mistake(done, "", "Read-only file system; see to it, or choose another folder")
+    assert "Errno" not in done.err
+
+
 def test_config_nested_deeply(tiny, minialex, tmp_path, monkeypatch):
     folder = stop(tiny, tmp_path, monkeypatch, 1)
     (folder / "config.json").write_text("[" * 100_000)

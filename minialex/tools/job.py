@@ -152,13 +152,13 @@ def _stored(options: argparse.Namespace) -> tuple[Settings, Recipe]:
     path, imported = Path(options.resume, CONFIG), False
     try:
         config = read_json(path)
-        if not isinstance(config, dict):
-            raise InputError("it holds no named values")
         imported = "imported" in config
         recipe = config.pop("recipe", {})
         config.pop("version", None)
+        if isinstance(recipe, dict):
+            recipe = {**OLDER, **recipe}
         return (from_stored(Settings, {"start": None, **config}),
-                from_stored(Recipe, {**OLDER, **recipe}))
+                from_stored(Recipe, recipe))
     except InputError as error:
         if imported:
             raise InputError(f"--resume {options.resume}: this network was imported, not trained "

@@ -93,8 +93,11 @@ def _advice(run: Run, folder: Path) -> Iterator[None]:
         raise
     except OSError as error:
         begun = (folder / CONFIG).exists()
-        raise FileError(f"{error}; then go on with: {go_on}" if begun else
-                        f"{error}, with --out") from None
+        known = isinstance(error, FileError) or not error.strerror
+        text = str(error) if known else (f"{error.filename or folder}: {error.strerror}; see to it"
+                                         + ("" if begun else ", or choose another folder"))
+        raise FileError(f"{text}; then go on with: {go_on}" if begun else
+                        f"{text}, with --out") from None
     except KeyboardInterrupt:
         say(f"\nGo on from the last checkpoint with:\n  {go_on}")
         raise
