@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Two installations into one environment at a time would disturb each other.
 .NOTPARALLEL:
-.PHONY: help demo test lint notebooks check-notebooks bench compare clean
+.PHONY: help demo test lint notebooks check-notebooks site serve check-site bench compare clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -41,8 +41,17 @@ lint: $(VENV)/.has-dev ## check the style and the types of the code
 notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## open the chapters in a browser
 	$(BIN)/python -m jupyter lab notebooks $(ARGS)
 
-check-notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## execute every chapter and fail on any error
+check-notebooks: $(VENV)/.has-notebooks $(VENV)/.tried-mpi ## execute every chapter, and its cells again in other orders
 	$(BIN)/python notebooks/execute.py --check $(ARGS)
+
+site: $(VENV)/.has-docs ## build the site of the chapters, with the network live, in docs/_build/site
+	$(BIN)/python docs/build_site.py $(ARGS)
+
+serve: site ## build the site and show it on http://localhost:8000
+	$(BIN)/python -m http.server --bind localhost --directory docs/_build/site 8000
+
+check-site: $(VENV)/.has-browser site ## build the site and try every page in Chromium
+	$(BIN)/python -m pytest tests/test_site.py
 
 bench: $(VENV)/.has-minialex ## measure this machine
 	$(BIN)/minialex bench $(ARGS)
@@ -50,8 +59,14 @@ bench: $(VENV)/.has-minialex ## measure this machine
 compare: $(VENV)/.has-minialex $(VENV)-pytorch/.made ## put a training step beside PyTorch's
 	$(BIN)/python benchmarks/against_pytorch.py --torch-python $(VENV)-pytorch/bin/python $(ARGS)
 
+.PHONY: dist
+dist: $(VENV)/.has-dev ## build the wheel and the source distribution, and check them
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+
 clean: ## remove the environment, caches and build products; runs/ and data/ stay
-	rm -rf $(VENV) $(VENV)-pytorch build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov
+	rm -rf $(VENV) $(VENV)-pytorch build dist docs/_build *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage htmlcov
 	find minialex tests notebooks benchmarks data -name __pycache__ -prune -exec rm -rf {} + \
 		2>/dev/null || true
 

@@ -1,8 +1,9 @@
-"""One training step in minialex and in PyTorch, side by side: AlexNet of 2012, or LeNet-5.
+"""One training step in minialex and in PyTorch, side by side: AlexNet of 2012, small, or LeNet-5.
 
     python benchmarks/against_pytorch.py [--model alexnet] [--batch 128] [--rounds 5] [--json FILE]
 
-Both train the same network (AlexNet: 227x227, 1000 classes, LRN within each column, dropout) with
+Both train the same network (AlexNet: 227x227, 1000 classes, LRN within each column, dropout;
+alexnet-small: a quarter of the width, 28x28, as in `minialex train --model alexnet-small`) with
 momentum and weight decay, from the same weights on the same images. First losses and gradients are
 compared, without dropout. Then steps are timed in turn, A B C A B C ..., each in a process of its
 own that sleeps between its turns, because a shared machine is never equally fast for long; what
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -29,8 +32,8 @@ import numpy as np
 
 VARIANTS = ("minialex", "eager", "channels_last", "compiled")
 SEED = 0
-SHAPES = {"alexnet": (227, 227, 3), "lenet5": (28, 28, 1)}
-CLASSES = {"alexnet": 1000, "lenet5": 10}
+SHAPES = {"alexnet": (227, 227, 3), "alexnet-small": (28, 28, 1), "lenet5": (28, 28, 1)}
+CLASSES = {"alexnet": 1000, "alexnet-small": 10, "lenet5": 10}
 TURN = 0.3  # seconds that a turn lasts at least: small networks make many steps in it
 CHECKED = 2  # images for the comparison: few, or rounding turns over some ReLU near 0
 
@@ -38,7 +41,7 @@ CHECKED = 2  # images for the comparison: few, or rounding turns over some ReLU 
 def images_and_labels(model: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(SEED)
     images = rng.standard_normal((batch, *SHAPES[model]), np.float32)
-    return ((70 * images if model == "alexnet" else images),
+    return ((70 * images if model == "alexnet" else images),  # pixels less their mean; or scaled
             rng.integers(0, CLASSES[model], batch))
 
 
@@ -48,10 +51,8 @@ def images_and_labels(model: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
 def minialex_network(model: str, dropout: bool) -> Any:
     from minialex import models
 
-    if model == "lenet5":
-        return models.LeNet5()
-    net = models.AlexNet(devices=("cpu:0", "cpu:1"))
-    if not dropout:
+    net = models.build(model, ("cpu:0", "cpu:1")[: models.model_info(model).columns])
+    if not dropout and model != "lenet5":
         for column in net.columns:
             column.drop6.p = column.drop7.p = 0.0
     return net
@@ -65,6 +66,16 @@ class Minialex:
         self.net = minialex_network(model, dropout)
         self.optimizer = optim.SGD(self.net.named_parameters(), lr=1e-4)
         self.images, self.labels = images_and_labels(model, batch)
+
+    def describe(self) -> str:
+        from threadpoolctl import threadpool_info
+
+        from minialex import backend
+
+        blas = [f"{library['internal_api']} {library['version']} with kernels for "
+                f"{library['architecture']}" for library in threadpool_info()
+                if library["user_api"] == "blas"]
+        return f"{backend.threads()} threads, {', '.join(blas)}"
 
     def forward(self) -> float:
         from minialex import no_grad, ops
@@ -106,21 +117,27 @@ def torch_network(model: str, weights: Mapping[str, np.ndarray], dropout: bool) 
             y = F.local_response_norm(x.reshape(2 * n, c // 2, h, w), 5, alpha=5e-4, beta=0.75, k=2)
             return y.reshape(n, c, h, w)
 
+    def conv(layer: str, groups: int = 1, **options: int) -> nn.Module:
+        kh, _, channels, kernels = weights[f"columns.0.{layer}.weight"].shape
+        return nn.Conv2d(groups * channels, 2 * kernels, kh, groups=groups, **options)
+
+    def linear(layer: str) -> nn.Module:
+        inputs, units = weights[f"columns.0.{layer}.weight"].shape
+        return nn.Linear(inputs, 2 * units)
+
     p = 0.5 if dropout else 0.0
+    small = model == "alexnet-small"
     net = nn.Sequential(
         nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2),
         nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten(),
         nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10),
     ) if model == "lenet5" else nn.Sequential(
-        nn.Conv2d(3, 96, 11, stride=4), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
-        nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(),
-        nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2),
-        nn.Flatten(),
-        nn.Linear(9216, 4096), nn.ReLU(), nn.Dropout(p),
-        nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(p),
-        nn.Linear(4096, 1000))
+        conv("conv1", stride=1 if small else 4), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
+        conv("conv2", 2, padding=1 if small else 2), nn.ReLU(), Norm(), nn.MaxPool2d(3, 2),
+        conv("conv3", padding=1), nn.ReLU(), conv("conv4", 2, padding=1), nn.ReLU(),
+        conv("conv5", 2, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Flatten(),
+        linear("fc6"), nn.ReLU(), nn.Dropout(p), linear("fc7"), nn.ReLU(), nn.Dropout(p),
+        nn.Linear(*weights["fc8.weight"].shape))
     layers = [layer for layer in net if isinstance(layer, (nn.Conv2d, nn.Linear))]
     with torch.no_grad():
         for layer, (weight, bias) in zip(layers, in_torch_order(model, weights), strict=True):
@@ -147,8 +164,10 @@ def in_torch_order(model: str, arrays: Mapping[str, np.ndarray],
     for layer in ("conv1", "conv2", "conv3", "conv4", "conv5"):
         yield joined(layer, "weight").transpose(3, 2, 0, 1), joined(layer, "bias")
     # fc6 sees (H, W, C) in minialex and (C, H, W) in PyTorch.
-    fc6 = joined("fc6", "weight").reshape(6, 6, 256, -1).transpose(2, 0, 1, 3).reshape(9216, -1)
-    yield fc6.T, joined("fc6", "bias")
+    fc6, channels = joined("fc6", "weight"), len(joined("conv5", "bias"))
+    side = math.isqrt(len(fc6) // channels)
+    seen = fc6.reshape(side, side, channels, -1).transpose(2, 0, 1, 3).reshape(len(fc6), -1)
+    yield seen.T, joined("fc6", "bias")
     yield joined("fc7", "weight").T, joined("fc7", "bias")
     yield arrays["fc8.weight"].T, arrays["fc8.bias"]
 
@@ -169,6 +188,14 @@ class Torch:
             self.images = self.images.contiguous(memory_format=torch.channels_last)
         self.run = torch.compile(self.net) if variant == "compiled" else self.net
         self.optimizer = torch.optim.SGD(self.net.parameters(), 1e-4, 0.9, weight_decay=5e-4)
+
+    def describe(self) -> str:
+        import torch
+
+        libraries = re.findall(r"(?:MKL-DNN|Math Kernel Library Version) v?[0-9.]+",
+                               torch.__config__.show())
+        return (f"{torch.get_num_threads()} threads, PyTorch {torch.__version__}, "
+                f"{', '.join(libraries)}, kernels for {torch.backends.cpu.get_cpu_capability()}")
 
     def forward(self) -> float:
         import torch
@@ -200,7 +227,7 @@ def worker(variant: str, model: str, batch: int, threads: int, weights: str) -> 
     """Answer each line on standard input ("step" or "forward") with the seconds that one took."""
     job = (Minialex(model, batch, threads) if variant == "minialex"
            else Torch(variant, model, batch, threads, weights))
-    print("ready", flush=True)
+    print(f"ready: {job.describe()}", flush=True)
     for line in sys.stdin:
         began, count = time.perf_counter(), 0
         while count == 0 or time.perf_counter() - began < TURN:
@@ -247,7 +274,8 @@ class Process:
              "--model", options.model, "--batch", str(options.batch),
              "--threads", str(options.threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self._line() != "ready":
+        ready, _, self.description = self._line().partition(": ")
+        if ready != "ready":
             raise RuntimeError(f"{variant} did not start")
 
     def __call__(self, what: str) -> dict[str, float]:
@@ -281,9 +309,18 @@ def main() -> None:
             report(Path(folder), options)
 
 
+def processor() -> str:
+    """Its name, where Linux says it."""
+    try:
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
+    except OSError:
+        found = None
+    return found[1] if found else platform.machine()
+
+
 def report(folder: Path, options: argparse.Namespace) -> None:
     loss, gradient = agreement(folder, options.model, options.torch_python, options.threads)
-    print(f"{platform.machine()}, {options.threads} threads, {options.model}, batch "
+    print(f"{processor()}, {options.model}, batch "
           f"{options.batch}, Python {platform.python_version()}, NumPy {np.__version__}")
     print(f"agreement without dropout: loss {loss:.1e}, gradients {gradient:.1e} "
           "(relative to the largest of each layer)", flush=True)
@@ -291,6 +328,8 @@ def report(folder: Path, options: argparse.Namespace) -> None:
         name: Process(sys.executable if name == "minialex" else options.torch_python, name,
                       options, str(folder / "weights.npz"))
         for name in options.variants}
+    for name, process in processes.items():
+        print(f"{name}: {process.description}", flush=True)
     results: dict[str, dict[str, Any]] = {name: {} for name in processes}
     for what in ("step", "forward"):
         for call in processes.values():

@@ -26,7 +26,8 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
-from minialex.datasets import ColourNoise, ImageSet, Preparation, batches, image_folder, prepared
+from minialex import datasets
+from minialex.datasets import ColourNoise, ImageSet, Preparation, batches
 from minialex.datasets.feed.batches import CHUNK
 
 SEED = 0
@@ -137,7 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     threads = [int(count) for count in options.threads.split(",")]
     packed = any(options.folder.glob("train-*.zip"))
-    whole = prepared(options.folder)["train"] if packed else image_folder(options.folder)
+    whole = datasets.open(options.folder).train
 
     chosen = np.random.default_rng(SEED).permutation(len(whole))[: options.images]
     data = replace(whole, labels=whole.labels[chosen], read=lambda some: whole.read(chosen[some]))

@@ -11,17 +11,17 @@ if ((Path(sys.argv[0] if sys.argv else "").stem == "minialex"
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from . import backend, datasets, models, nn, ops, optim
+from . import backend, datasets, models, nn, ops, optim, tools
 from .gradcheck import GradientError, check_gradients
 from .nn.init import seed
 from .operation import op
 from .tensor import Tensor, no_grad, randn, zeros
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "GradientError", "Tensor", "backend", "check_gradients", "datasets", "models", "nn", "no_grad",
-    "op", "ops", "optim", "randn", "seed", "zeros",
+    "op", "ops", "optim", "randn", "seed", "tools", "zeros",
 ]
 
 del Path, signal, sys

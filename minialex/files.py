@@ -97,24 +97,31 @@ def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another
     return folder
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """What a JSON file holds.
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The named values that a JSON file holds.
 
-    Raises InputError if it cannot be read, is no JSON, or is larger or deeper than any that
+    Raises InputError if it cannot be read, is no such JSON, or is larger or deeper than any that
     minialex writes. The message is the reason alone: the caller knows which file it was, and why.
     """
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would keep us waiting
+            raise InputError("it is no file")
         with open(path, "rb") as file:
             text = file.read(MOST_JSON + 1)
         if len(text) > MOST_JSON:
             raise InputError(f"more than {MOST_JSON:,} bytes")
-        return json.loads(text)
+        found = json.loads(text)
     except OSError as error:
         raise InputError(error.strerror or str(error)) from None
     except RecursionError:
         raise InputError("nested too deeply") from None
-    except ValueError as error:  # not UTF-8, or not JSON
-        raise InputError(str(error)) from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"line {error.lineno} is damaged") from None
+    except UnicodeDecodeError:
+        raise InputError("it is no text") from None
+    if not isinstance(found, dict):
+        raise InputError("it holds no named values")
+    return found
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from . import checks
 from .backend import Device
-from .errors import InputError, MinialexError
+from .errors import MinialexError
 from .tensor import Tensor
 
 __all__ = ["GradientError", "check_gradients"]
@@ -34,11 +35,10 @@ def check_gradients(
     gradient's mean size. Raises GradientError, with the worst entry, if one is off by more than
     rtol (relative) plus atol.
     """
-    if not inputs:
-        raise InputError("check_gradients: no inputs; give at least one array to differentiate by")
+    checks.checkable("check_gradients", function, inputs)
     arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, np.float64) for x in inputs]
     tensors = [Tensor(a, device, requires_grad=True) for a in arrays]
-    result = function(*tensors)
+    result = checks.result("check_gradients", Tensor, function(*tensors))
     weights = np.random.default_rng(seed).standard_normal(result.shape)
 
     def value(index: int, entry: tuple[int, ...], shift: float) -> float:
@@ -65,6 +65,5 @@ def check_gradients(
                 f"input {index} {array.shape}, entry {tuple(map(int, at))}: backward says "
                 f"{analytic[at]:.9g}, the difference quotient {numeric[at]:.9g} "
                 f"at x = {array[at]:.6g}; the gradient is wrong, or x is on a kink or a tie")
-        if array.size:
-            worst = max(worst, float((error / np.maximum(scale, atol / rtol)).max()))
+        worst = max(worst, float((error / np.maximum(scale, atol / rtol)).max(initial=0)))
     return worst

@@ -93,7 +93,7 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
             with device:
                 value, backward = function(device.xp, *arrays, *rest, **options)
         except (ArithmeticError, TypeError, ValueError) as error:
-            checks.failed(name, error, signature, inputs, options)  # was it called wrongly?
+            checks.failed(function, error, signature, inputs, options)  # was it called wrongly?
             raise
         return record(name, device.own(value), device, backward, tensors, needs=needs)
 

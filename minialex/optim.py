@@ -31,6 +31,8 @@ class SGD:
     `self.rules` has one for each parameter, and may be changed between steps.
     """
 
+    __slots__ = ("lr", "momentum", "parameters", "rules", "velocities", "weight_decay")
+
     def __init__(self, parameters: Iterable[Tensor] | Mapping[str, Tensor], lr: float = 0.01,
                  momentum: float = 0.9, weight_decay: float = 5e-4,
                  rules: Mapping[str, Mapping[str, float]] = RULES_2012) -> None:
@@ -57,7 +59,8 @@ class SGD:
         """
         for name, p in self.parameters.items():
             rule = self.rules[name]
-            lr, decay = self.lr * rule.get("lr", 1), self.weight_decay * rule.get("weight_decay", 1)
+            lr = float(self.lr * rule.get("lr", 1))  # a number of NumPy's would promote float32
+            decay = float(self.weight_decay * rule.get("weight_decay", 1))
             if p.grad is not None and lr != 0:
                 v = self.velocities[name]
                 if v.device is not p.device:  # the network was moved
@@ -74,7 +77,7 @@ class SGD:
 
         def update(part: slice) -> None:
             change = xp.multiply(g[part], -lr, out=xp.empty(g[part].shape, g.dtype))
-            xp.multiply(v[part], self.momentum, out=v[part])
+            xp.multiply(v[part], float(self.momentum), out=v[part])
             xp.add(v[part], change, out=v[part])
             if decay:
                 xp.multiply(w[part], -lr * decay, out=change)

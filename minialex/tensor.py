@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ import numpy as np
 
 from . import backend, checks
 from .backend import Array, Device
-from .errors import InputTypeError
 
 __all__ = ["Node", "Tensor", "load", "mark_changed", "no_grad", "randn", "record", "zeros"]
 
@@ -44,12 +44,13 @@ class Tensor:
     __array_priority__ = 1000.0  # NumPy leaves `array * tensor` to us
     __neg__ = __add__ = __sub__ = __mul__ = __truediv__ = __matmul__ = __pow__ = _operator
     __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rmatmul__ = __rpow__ = _operator
+    __getitem__ = __lt__ = __le__ = __gt__ = __ge__ = checks.no_operator
+    __getattr__ = checks.no_attribute  # called only for a name that was not found
 
     def __init__(self, array: Any, device: str | Device | None = None,
                  requires_grad: bool = False) -> None:
-        if isinstance(array, Tensor):
-            raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
-        listed, array = not hasattr(array, "dtype"), np.asanyarray(array)
+        checks.not_yet_tensor(array, Tensor)
+        listed, array = not hasattr(array, "dtype"), checks.converted(np.asanyarray, array)
         if listed and array.dtype == np.float64:
             array = array.astype(np.float32)
         checks.array(array, requires_grad)
@@ -66,8 +67,7 @@ class Tensor:
         tensor = cls.__new__(cls)
         tensor.data, tensor.device = data, device
         tensor._grad = tensor.node = None
-        tensor.requires_grad = False
-        tensor.changed = 0
+        tensor.requires_grad, tensor.changed = False, 0
         return tensor
 
     @property
@@ -79,21 +79,10 @@ class Tensor:
         checks.gradient(self, gradient)
         self._grad = gradient
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.data.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
+    shape = property(operator.attrgetter("data.shape"))
+    dtype = property(operator.attrgetter("data.dtype"))
+    ndim = property(operator.attrgetter("data.ndim"))
+    size = property(operator.attrgetter("data.size"))
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), precision=4, threshold=20, prefix="Tensor(")
@@ -115,14 +104,18 @@ class Tensor:
     def __float__(self) -> float:
         return float(self.item())
 
+    def __format__(self, spec: str) -> str:  # f"{loss:.3f}"
+        return format(self.item() if spec else str(self), spec)
+
     def __bool__(self) -> bool:
         return bool(self.item())
 
     def __getstate__(self) -> dict[str, Any]:
         """What copy and pickle keep: the values on the host, and the device by its name."""
         checks.copied(self)
-        slots = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())}
-        state = {name: getattr(self, name) for name in slots - {"__weakref__"}}
+        own = getattr(self, "__dict__", ())  # where a class made from this one has no slots
+        names = {name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", own)}
+        state = {name: getattr(self, name) for name in names - {"__weakref__"}}
         return {**state, "data": self.numpy(), "device": self.device.name, "changed": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -132,7 +125,7 @@ class Tensor:
         self.data = self.device.asarray(state["data"])
 
     def detach(self) -> Tensor:
-        """The same values (not copied), off the tape."""
+        """The same values, off the tape: not copied, so an optimizer's step changes both."""
         return Tensor._of(self.data, self.device)
 
     def backward(self, gradient: Any = None) -> None:
@@ -143,9 +136,8 @@ class Tensor:
         """
         checks.backward(self, gradient)
         seed = np.ones(self.shape) if gradient is None else gradient
-        seed = seed.numpy() if isinstance(seed, Tensor) else np.asarray(seed)
-        checks.upstream(self, seed)
-        gradient = self.device.asarray(seed, self.dtype)
+        seed = seed.numpy() if isinstance(seed, Tensor) else checks.converted(np.asarray, seed)
+        gradient = self.device.asarray(checks.upstream(self, seed), self.dtype)
         if self.node is None:
             _add_to_leaf(self, gradient)
         else:
@@ -173,10 +165,7 @@ class Node:
         backward, self.backward = checks.unused(self.name, self.backward), None
         with self.device:
             gradients = backward(gy)
-        if not isinstance(gradients, tuple):
-            gradients = (gradients,)
-        checks.gradients(self.name, gradients, self.parents)
-        return gradients
+        return checks.gradients(self.name, gradients, self.parents)
 
 
 def _walk_back(root: Node, gradient: Array) -> None:
@@ -191,16 +180,12 @@ def _walk_back(root: Node, gradient: Array) -> None:
         gradients = node.pull(gy)
         parents, node.parents = node.parents, ()
         for index, (parent, g) in enumerate(zip(parents, gradients, strict=True)):
-            if parent is None:
-                continue
             if isinstance(parent, Tensor):
                 checks.unchanged(node.name, index, parent, node.made, node.device)
-                others = [o for o in (gy, *gradients[:index]) if type(o) is type(g)]
-                shared = any(parent.device.xp.may_share_memory(g, other) for other in others)
-                _add_to_leaf(parent, g, shared or 0 in g.strides)  # 0: one number for many entries
+                _add_to_leaf(parent, g, (gy, *gradients[:index]))
             elif parent in pending:
                 pending[parent] = _sum(node.device, pending[parent], g)
-            else:
+            elif parent is not None:
                 pending[parent] = g
                 heapq.heappush(waiting, (-parent.made, parent))
 
@@ -210,14 +195,20 @@ def _sum(device: Device, a: Array, b: Array) -> Array:
         return device.xp.add(a, b, out=device.xp.empty(a.shape, a.dtype))
 
 
-def _add_to_leaf(leaf: Tensor, gradient: Array, shared: bool = False) -> None:
-    """Give a leaf a gradient of its own: it is the user's, who may well write into it."""
-    if leaf.grad is not None:
-        gradient = _sum(leaf.device, leaf.grad.data, gradient)
-    elif shared:
-        with leaf.device:
+def _add_to_leaf(leaf: Tensor, gradient: Array, others: Sequence[Array] = ()) -> None:
+    """Give a leaf a gradient of its own: it is the user's, who may well write into it.
+
+    others: arrays of somebody else, whose memory the gradient may be.
+    """
+    with backend.lock, leaf.device:  # another thread may add to the same leaf
+        if leaf.grad is not None:
+            gradient = _sum(leaf.device, leaf.grad.data, gradient)
+        # One number for many entries has a stride of 0, or no strides if they are one.
+        elif 0 in (gradient.strides or (0,)) or any(
+                leaf.device.xp.may_share_memory(gradient, other)
+                for other in others if type(other) is type(gradient)):
             gradient = gradient.copy()
-    leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
+        leaf._grad = Tensor._of(leaf.device.own(gradient), leaf.device)
 
 
 class _Thread(threading.local):
@@ -259,18 +250,16 @@ def record(name: str, value: Array, device: Device, backward: Callable, inputs: 
         (x.node or x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs])
     if parents.count(None) < len(parents) and not _thread.silent:
         result.requires_grad = True
-        pull = backward
-        if needs:
-            wanted = tuple([parent is not None for parent in parents])
-            pull = lambda gy: backward(gy, wanted)  # noqa: E731
-        result.node = Node(name, pull, parents, result.shape, result.dtype,
+        pull = backward if not needs else (
+            lambda gy: backward(gy, tuple([parent is not None for parent in parents])))
+        result.node = Node(name, pull, parents, value.shape, value.dtype,
                            backward_device or device, next(_clock))
     return result
 
 
 def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: str) -> None:
     """Set tensors to stored arrays. Names, shapes and types must fit; else nothing is changed."""
-    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array) for name, array in checks.by_name(what, arrays).items()}
     checks.stored(tensors, arrays, what)
     for name, tensor in tensors.items():
         tensor.data = tensor.device.asarray(arrays[name])
@@ -284,4 +273,5 @@ def zeros(*shape: int, dtype: Any = np.float32, **options: Any) -> Tensor:
 
 def randn(*shape: int, rng: np.random.Generator, dtype: Any = np.float32, **options: Any) -> Tensor:
     """Standard normal numbers from a NumPy generator; options: `device`, `requires_grad`."""
+    checks.generator("randn", rng)
     return Tensor(rng.standard_normal(checks.shape("randn", shape), dtype), **options)

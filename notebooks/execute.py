@@ -2,11 +2,11 @@
 
     python notebooks/execute.py 05 08      write the notebooks of two chapters anew
     python notebooks/execute.py            write all
-    python notebooks/execute.py --check    execute all, write nothing, fail on any error
-    python notebooks/execute.py --again    as --check, and run cells again as a reader may: in one
-                                           kernel every cell, then all of them from the last to
-                                           the first; in another each cell twice
-A cell with the tag "once" takes long; it is not run again.
+    python notebooks/execute.py --check    write nothing, and run cells again as a reader may
+
+--check runs a chapter in the order of its text. Then, in the same kernel, it runs every cell
+twice, and then all cells from the last to the first. A cell that took longer than LONG seconds
+is not run again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import jupytext
@@ -23,6 +22,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 FOLDER = Path(__file__).resolve().parent
+LONG = 10  # seconds
 
 
 def read(text: Path) -> nbformat.NotebookNode:
@@ -37,50 +37,56 @@ def read(text: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def in_kernel(notebook: nbformat.NotebookNode, seconds: int, cells: Iterable[int]) -> None:
-    """Run these cells, by number, in this folder. Raises nbclient's error at the first failure."""
+def execute(notebook: nbformat.NotebookNode, seconds: int, again: bool) -> float:
+    """Run all cells in order, and `again` as a reader may go back; return the seconds in order.
+
+    Raises nbclient's error at the first cell that fails or takes more than `seconds`.
+    """
     quiet = ["--log-level=ERROR"]  # else each kernel warns of its port
     client = NotebookClient(notebook, timeout=seconds, kernel_name="python3", record_timing=False,
                             resources={"metadata": {"path": str(FOLDER)}}, extra_arguments=quiet)
-    with client.setup_kernel():
-        for number in cells:
-            client.execute_cell(notebook.cells[number], number)
-    notebook.metadata["language_info"] = {"name": "python"}  # no version: it would change
-
-
-def execute(notebook: nbformat.NotebookNode, seconds: int, again: bool) -> None:
-    """Run all cells, the way it is read; and then again, the way a reader may go back."""
     code = [number for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    if not again:
-        return in_kernel(notebook, seconds, code)
-    short = [number for number in code
-             if "once" not in notebook.cells[number].metadata.get("tags", ())]
-    in_kernel(notebook, seconds, [*code, *reversed(short)])
-    in_kernel(notebook, seconds, [n for number in code
-                                  for n in [number] * (1 + (number in short))])
+    began, taken = time.perf_counter(), {}
+
+    def run(number: int) -> None:
+        start = time.perf_counter()
+        client.execute_cell(notebook.cells[number], number)
+        taken[number] = time.perf_counter() - start
+
+    with client.setup_kernel():
+        for number in code:
+            run(number)
+        in_order = time.perf_counter() - began
+        if again:
+            short = [number for number in code if taken[number] <= LONG]
+            for number in [n for n in short for _ in range(2)] + short[::-1]:
+                run(number)
+    notebook.metadata["language_info"] = {"name": "python"}  # no version: it would change
+    return in_order
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Execute the chapters.")
     parser.add_argument("chapters", nargs="*", help="numbers, for instance 05 (default: all)")
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    parser.add_argument("--again", action="store_true", help="write nothing, and run cells again")
+    parser.add_argument("--check", action="store_true", help="write nothing, run cells again")
     parser.add_argument("--timeout", type=int, default=600, help="seconds for a cell")
     options = parser.parse_args()
     texts = sorted(FOLDER.glob("[0-9][0-9]_*.md"))
     texts = [text for text in texts if not options.chapters or text.name[:2] in options.chapters]
-    failed = []
+    failed, start = [], time.perf_counter()
     for text in texts:
         notebook, began = read(text), time.perf_counter()
         try:
-            execute(notebook, options.timeout, options.again)
+            in_order = execute(notebook, options.timeout, options.check)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed.append(text.name)
             print(f"{text.name}: FAILED\n{error}", flush=True)
             continue
-        print(f"{text.name}: {time.perf_counter() - began:.0f} s", flush=True)
-        if not (options.check or options.again):
+        print(f"{text.name}: {time.perf_counter() - began:.0f} s, "
+              f"of these {in_order:.0f} s in order", flush=True)
+        if not options.check:
             nbformat.write(notebook, text.with_suffix(".ipynb"))
+    print(f"all: {time.perf_counter() - start:.0f} s")
     if failed:
         print("failed: " + ", ".join(failed))
     return 1 if failed or not texts else 0

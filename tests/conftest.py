@@ -27,9 +27,6 @@ def pytest_addoption(parser):
     parser.addoption(
         "--standin", action="store_true",
         help="stand in for CuPy, even if there is a GPU; without a GPU --device gpu:0 does so")
-    parser.addoption(
-        "--answers", metavar="FOLDER",
-        help="answers to the exercises of the chapters (default: notebooks/exercises)")
 
 
 def pytest_configure(config):

@@ -1,4 +1,4 @@
-"""DESIGN section 2, enforced: who may import whom, how large it may get, what an import does.
+"""The rules of docs/architecture.md: who may import whom, how large it may get, what imports do.
 
 Each rule is a function from a source file to a list of complaints, so that a planted bad source
 shows that the rule can see. `python tests/test_architecture.py` prints the code lines per layer.

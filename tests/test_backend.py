@@ -251,6 +251,23 @@ def test_use_may_be_made_before_its_block_and_entered_again(devices):
     assert found == 3 * [second, second, first]
 
 
+def test_a_block_restores_what_was_before_it_and_not_before_its_use_was_made(devices):
+    backend.use("cpu:2")
+    there = backend.use("cpu:1")
+
+    def enter():
+        backend.use("cpu:3")
+        with there, there:
+            assert backend.default() == "cpu:1"
+        found.append(backend.default().name)
+
+    found = []
+    for start in (enter, enter, lambda: in_thread(enter)):
+        start()
+    assert found == 3 * ["cpu:3"]
+    backend.use("cpu:0")
+
+
 def in_thread(function):
     thread = threading.Thread(target=function)
     thread.start()

@@ -91,7 +91,7 @@ def test_folder_in_place_of_a_file(folder):
 
 
 def test_missing_folder(tmp_path):
-    with fails(tmp_path / "none", "no such folder", "the six .bin files"):
+    with fails(tmp_path / "none", "no such file", "six .bin files", "get it again"):
         cifar10("train", tmp_path / "none")
 
 

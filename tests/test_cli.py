@@ -552,9 +552,9 @@ def test_what_a_killed_process_left_is_removed(tiny, minialex, tmp_path, monkeyp
     folder = stop(tiny, tmp_path, monkeypatch, 4)
     (folder / "checkpoint-000000005.safetensors.part").write_bytes(b"half a check")
     (folder / "model.safetensors.part").write_bytes(b"")
-    with open(folder / "steps.jsonl", "a") as file:
+    with open(folder / "steps.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": 5, "epoch": 2, "loss": 77}\n{"step": 6, "epo')
-    with open(folder / "log.jsonl", "a") as file:
+    with open(folder / "log.jsonl", "a", encoding="utf-8") as file:
         file.write('{"epoch": 2, "steps": 6}\n')
     assert minialex("train", "--resume", folder).code == 0
     assert names(folder) == [name for name in files(4, 6) if not name.endswith(".png")]
@@ -941,6 +941,26 @@ def test_forged_config_is_one_line_with_file_and_field(tiny, minialex, tmp_path,
     (folder / "config.json").write_text(json.dumps({**config, **change, "recipe": recipe}))
     assert mistake(minialex("train", "--resume", folder), f"--resume {folder}: ",
                    "config.json cannot be used (", message)
+
+
+def test_recipe_that_is_none(tiny, minialex, tmp_path, monkeypatch):
+    folder = stop(tiny, tmp_path, monkeypatch, 1)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "recipe": None}))
+    assert mistake(minialex("train", "--resume", folder), "--resume ",
+                   "config.json cannot be used (it holds no named values)")
+
+
+def test_error_of_the_disk_is_told_without_its_number(tiny, monkeypatch):
+    """A call that no part of minialex answers for, in the middle of a run."""
+    def unlink(path, missing_ok=False):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        done = tiny("run")
+    assert mistake(done, "", "Read-only file system; see to it, or choose another folder")
+    assert "Errno" not in done.err
 
 
 def test_config_nested_deeply(tiny, minialex, tmp_path, monkeypatch):

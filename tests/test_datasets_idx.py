@@ -281,9 +281,9 @@ def test_mnist_refuses_an_unknown_split(tmp_path):
 
 
 def test_mnist_names_what_is_missing(tmp_path):
-    with fails(tmp_path / "none", "no such folder", "pass folder="):
+    with fails(tmp_path / "none", "no such file", "pass folder="):
         mnist("train", tmp_path / "none")
-    with fails(tmp_path / "train-images-idx3-ubyte.gz", "no such file", "add it to the folder"):
+    with fails(tmp_path / "train-images-idx3-ubyte.gz", "no such file", "put the four idx files"):
         mnist("train", tmp_path)
     write_pair(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte.gz").unlink()
@@ -294,14 +294,14 @@ def test_mnist_names_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("images", "labels", "file", "parts"),
     [
-        (IMAGES[:, :27], LABELS, "images-idx3", ["has shape (3, 27, 28)", "(N, 28, 28)"]),
-        (IMAGES[0], LABELS, "images-idx3", ["has shape (28, 28)", "(N, 28, 28)"]),
+        (IMAGES[:, :27], LABELS, "images-idx3", ["shape (3, 27, 28)", "(N, 28, 28)"]),
+        (IMAGES[0], LABELS, "images-idx3", ["shape (28, 28)", "(N, 28, 28)"]),
         (IMAGES.astype(np.int16), LABELS, "images-idx3", ["is int16", "must be uint8"]),
-        (IMAGES, LABELS[:, None], "labels-idx1", ["has shape (3, 1)", "(N,)"]),
+        (IMAGES, LABELS[:, None], "labels-idx1", ["shape (3, 1)", "(3,)"]),
         (IMAGES, LABELS.astype(np.int32), "labels-idx1", ["is int32", "must be uint8"]),
-        (IMAGES, LABELS[:2], "labels-idx1", ["has 2 labels for 3 images", "one label"]),
-        (IMAGES[:0], LABELS[:0], "labels-idx1", ["has 0 labels for 0 images", "at least one"]),
-        (IMAGES, LABELS + np.uint8(1), "labels-idx1", ["has the label 10, not 0 to 9"]),
+        (IMAGES, LABELS[:2], "labels-idx1", ["shape (2,)", "must be uint8 of shape (3,)"]),
+        (IMAGES[:0], LABELS[:0], "images-idx3", ["shape (0, 28, 28)", "at least one"]),
+        (IMAGES, LABELS + np.uint8(1), "labels-idx1", ["up to 10", "up to 9; get both files"]),
     ],
 )
 def test_mnist_refuses_a_pair_that_does_not_fit(tmp_path, images, labels, file, parts):

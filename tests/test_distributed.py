@@ -22,7 +22,6 @@ from minialex.datasets import Batch
 from minialex.parallel import Communicator, Hybrid, devices_of_rank, ranks
 from minialex.parallel.ranks import share
 from minialex.tools import cli
-from minialex.tools.plan import Machine, Network, cost
 from minialex.training import Worker, freeze
 from minialex.training.checkpoint import checkpoints, load_arrays
 
@@ -51,7 +50,7 @@ def mpiexec(tmp_path_factory):
         """before: folders in which Python looks for packages first."""
         path = folder / "program.py"
         path.write_text(program)
-        found = os.pathsep.join(map(str, [*before, ROOT]))
+        found = os.pathsep.join(map(str, [*before, ROOT, ROOT / "notebooks"]))
         return subprocess.run(
             [starter, "-n", str(ranks), sys.executable, "-m", "mpi4py", path,
              *map(str, arguments)],
@@ -243,6 +242,8 @@ def check_end(path, alone):
 
 def check_bytes(sent, scheme, ranks, images):
     """Of the step in which all ranks, and all turns, have equally many images."""
+    from plan import Machine, Network, cost  # the ranks, which import this file, lack it
+
     net, _ = network()
     sizes = {name: p.size for name, p in net.named_parameters().items()}
     dense = sum(size for name, size in sizes.items() if "fc" in name)
@@ -267,7 +268,7 @@ sys.modules["minialex.tools.plots"] = types.ModuleType("plots")  # Matplotlib ta
 for name in ("curves", "filters", "predictions"):
     setattr(sys.modules["minialex.tools.plots"], name, lambda *_: None)
 from minialex.parallel import ranks
-from minialex.tools import cli, ranks as ranks_of_train, train
+from minialex.tools import cli, job, ranks as ranks_of_train
 from minialex.training import folder, run
 
 fault, arguments = sys.argv[1], sys.argv[2:]
@@ -307,14 +308,14 @@ if last:
     if fault == "another version":
         ranks_of_train.__version__ = "0.0"
     if fault == "other data":
-        load = train.open_data
+        load = job.open_data
         def spoilt(*arguments):
             data = load(*arguments)
             data.train.labels[5] = 1
             return data
-        train.open_data = spoilt
+        job.open_data = spoilt
     if fault == "another picture":
-        load = train.open_data
+        load = job.open_data
         def spoilt(*arguments):
             data = load(*arguments)
             def read(indices):
@@ -322,10 +323,10 @@ if last:
                 images[indices == 7] += 1
                 return images
             return data._replace(train=replace(data.train, read=read))
-        train.open_data = spoilt
+        job.open_data = spoilt
 if fault == "another file of a prepared set":
-    load = train.open_data
-    train.open_data = lambda *a: (data := load(*a))._replace(
+    load = job.open_data
+    job.open_data = lambda *a: (data := load(*a))._replace(
         val=replace(data.val, checksum=1 if last else 2))
 if fault in ("hangs", "stopped"):
     ranks.PATIENCE = 2 if fault == "hangs" else 5
@@ -497,7 +498,7 @@ def test_ranks_are_not_more_than_images(mpiexec, photographs, tmp_path):
     done = mpiexec(2, COMMAND, "none",
                    *options(photographs, tmp_path, "--parallel", "data", "--batch", 1))
     assert done.returncode == 2
-    assert "a batch of 1 images is too small for 2 ranks; give each at least one" in done.stderr
+    assert "a batch of 1 image is too small for 2 ranks; give each at least one" in done.stderr
 
 
 def test_hybrid_is_for_alexnet():

@@ -117,7 +117,8 @@ INSTALL = f'{PIP} install "cupy-cuda12x[ctk]>=14" for CUDA 12'
 # What it says on a machine where all is well
 
 
-def test_report(read):
+def test_report(read, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     code, out = read("--devices", "cpu:0,cpu:1")
     assert code == 0
     assert "\nall is well: " in out
@@ -267,6 +268,33 @@ def test_driver_too_old(monkeypatch, examine, driver):
         backend.device("gpu:9")
 
 
+@pytest.mark.parametrize(("name", "threads", "text", "remedy"), [
+    ("accelerate", "", "Accelerate; threadpoolctl does not control its threads",
+     "compare with VECLIB_MAXIMUM_THREADS=1, set before the start"),
+    ("Accelerate", "1", "Accelerate; VECLIB_MAXIMUM_THREADS is 1", None),
+    ("essl", "", "essl, which threadpoolctl does not know", "compare --threads 1")])
+def test_blas_whose_threads_cannot_be_held_back(monkeypatch, examine, name, threads, text, remedy):
+    """As on macOS, where NumPy calculates with Accelerate."""
+    monkeypatch.setattr(doctor, "threadpool_info", lambda: [])
+    monkeypatch.setattr(np, "show_config", lambda mode: {
+        "Build Dependencies": {"blas": {"name": name}}})
+    monkeypatch.setenv("VECLIB_MAXIMUM_THREADS", threads)
+    found = one(examine(), "BLAS", text)
+    assert found.ok and found.verdict == ("note" if remedy else "OK")
+    assert found.remedy.endswith(remedy or "")
+
+
+@pytest.mark.parametrize(("chosen", "verdict"), [("Haswell", "note"), ("", "OK")])
+def test_kernels_that_somebody_has_chosen_for_openblas(monkeypatch, examine, chosen, verdict):
+    """With those for an old processor a step may take twice as long; nobody sees why."""
+    monkeypatch.setattr(doctor, "threadpool_info", lambda: [
+        dict(user_api="blas", internal_api="openblas", version="0.3", num_threads=2)])
+    monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
+    found = one(examine(), "BLAS")
+    assert found.verdict == verdict
+    assert ("OPENBLAS_CORETYPE is Haswell" in found.text) == bool(chosen)
+
+
 @pytest.mark.parametrize("driver", [12090, 12000, 13010])
 def test_driver_without_gpu(monkeypatch, examine, driver):
     cupy(monkeypatch, driver=driver)
@@ -351,7 +379,7 @@ def test_data_that_cannot_be_read(data_folder, examine):
 
 def test_data_that_is_missing(data_folder, examine):
     shutil.rmtree(data_folder)
-    found = one(examine(), "data", f"{data_folder}: no such folder")
+    found = one(examine(), "data", "no such file")
     assert not found.ok and "git checkout data" in found.remedy
 
 
@@ -370,11 +398,6 @@ def test_runs_that_can_be_written(monkeypatch, tmp_path, examine, there):
     found = one(examine(), "runs")
     assert found.text.startswith(f"{tmp_path / 'runs'}: can be written, ")
     assert found.ok and [*tmp_path.rglob("*")] == [tmp_path / "runs"] * there, "nothing is left"
-
-
-def test_full_disk(monkeypatch, examine):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
-    assert one(examine(), "runs").verdict == "note"
 
 
 # Devices
@@ -410,11 +433,6 @@ def test_gpus_that_cannot_be_asked(monkeypatch, examine):
     assert one(findings, "cpu:1", "28 ops").ok
 
 
-def test_little_memory(monkeypatch, examine):
-    monkeypatch.setattr(doctor, "_describe", lambda device: ("a device", 2**20))
-    assert one(examine(), "cpu:1", "a device").verdict == "note"
-
-
 # The self-check: each planted fault is on cpu:1 only
 
 
@@ -442,14 +460,15 @@ def test_function_that_gives_nan(monkeypatch, examine):
     assert any(text.startswith("log: value differs by nan") for text in texts), texts
 
 
-def test_functions_that_raise_the_same_are_one_finding(monkeypatch, examine):
+def test_function_that_raises_is_one_finding(monkeypatch, examine):
+    """It is in several ops, which would all say the same."""
     def matmul(a, b, out):
         raise RuntimeError("libcublas.so.12:\n  cannot open shared object file")
 
     plant(monkeypatch, "matmul", matmul)
     text = "RuntimeError: libcublas.so.12: cannot open shared object file"
     assert failures(examine(training=True)) == [
-        ("cpu:1", f"matmul, linear, conv2d: {text}"), ("check training", text)]
+        ("cpu:1", f"matmul: {text}"), ("check training", text)]
 
 
 def wrong_tanh(value=lambda y: y, gradient=lambda gx: gx):
@@ -506,13 +525,11 @@ def test_check_that_raises(monkeypatch, read):
     assert "Traceback (most recent call last)" in read("--debug", "--devices", "cpu:1")[1]
 
 
-def test_check_that_warns(monkeypatch, examine):
+def test_warnings_do_not_disturb_the_report(monkeypatch, read):
     def warns():
-        for category in (RuntimeWarning, RuntimeWarning, DeprecationWarning):
-            warnings.warn("peer access has been activated", category, stacklevel=1)
+        warnings.warn("peer access has been activated", RuntimeWarning, stacklevel=1)
         yield selfcheck.Finding("fine", "")
 
     monkeypatch.setattr(doctor, "_runs", warns)
-    findings = examine()
-    assert one(findings, "warns").text == "a warning: peer access has been activated"
-    assert one(findings, "warns").verdict == "note" and one(findings, "fine").ok
+    code, out = read("--devices", "cpu:1")
+    assert code == 0 and "  fine  " in out and "peer access" not in out

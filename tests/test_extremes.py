@@ -143,6 +143,24 @@ def test_power_of_zero_dimensions_and_of_negative_numbers(device):
     assert (y[0], gx[0]) == (-0.25, -0.0625)
 
 
+@each_dtype
+@pytest.mark.parametrize("exponent", [-1, -2, -3, -0.5, -1.5])
+def test_slope_of_a_power_leaves_the_range_only_at_the_end(exponent, dtype, device, rng):
+    """a ** (exponent - 1) may leave it, and gy bring it back."""
+    rows = []
+    for a, gy in itertools.product(magnitudes(dtype, rng, 40), repeat=2):
+        if a > 0 or (a < 0 and exponent == int(exponent)):
+            p, g = decimals([a, gy])
+            y, gx = _power(p, exponent), g * Decimal(exponent) * _power(p, exponent - 1)
+            if in_range(y, dtype) and in_range(gx, dtype):
+                rows.append((a, gy, y, gx))
+    a, gy, *expected = zip(*rows, strict=True)
+    assert len(a) > 1000
+    for actual, right in zip(run(lambda a: a**exponent, device, np.array(a, dtype),
+                                 gradient=np.array(gy, dtype)), expected, strict=True):
+        assert_right(actual, right)
+
+
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 def test_poles_are_infinite(device):
     y, gx = run(ops.log, device, np.array([0.0]))

@@ -104,7 +104,7 @@ def test_unknown_split():
 
 
 def test_missing_folder_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(DataError, match=r"elsewhere: no such folder; .*pass folder="):
+    with pytest.raises(DataError, match=r"elsewhere/train.*: no such file, .*pass folder="):
         fashion_mnist(folder=tmp_path / "elsewhere")
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: no such file"):
         fashion_mnist(folder=tmp_path)

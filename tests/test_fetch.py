@@ -114,11 +114,10 @@ def test_figures_that_everybody_knows():
 def test_facts_are_complete_and_consistent(known):
     assert known.images.keys() <= {"train", "val", "test"} and "train" in known.images
     assert all(count > 0 for count in known.images.values())
-    for text in (known.licence, known.citation, known.folder, known.pixels):
+    for text in (known.licence, known.citation, known.pixels):
         assert text and text == text.strip()
     assert known.home.startswith("http") and len(known.licence) <= 12 and len(known.pixels) <= 6
     assert len(set(known.holds)) == len(known.holds) > 0
-    assert [other.name for other in SETS.values() if other.folder == known.folder] == [known.name]
     for file in known.downloads:
         assert file.checksum is None or re.fullmatch("sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}",
                                                      file.checksum)
@@ -303,8 +302,8 @@ def test_ctrl_c_in_the_middle(server, tmp_path):
 def fill(folder, name):
     """Something of the right name for all that a set holds."""
     for inside in look_up(name).holds:
-        (folder / look_up(name).folder / inside).mkdir(parents=True)
-    return folder / look_up(name).folder
+        (folder / name / inside).mkdir(parents=True)
+    return folder / name
 
 
 def test_data_folder(place):
@@ -416,7 +415,7 @@ def small(place, monkeypatch):
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist-full"])
 def test_get_loose_files(small, place, name):
     folder = get_set(name)
-    assert folder == place.parent / "cache" / look_up(name).folder == find_set(name)
+    assert folder == place.parent / "cache" / name == find_set(name)
     assert sorted(tree(folder)) == sorted(look_up(name).holds)
     assert datasets.mnist("train", folder)[0].shape == (2, 28, 28, 1)
     assert get_set(name) == folder
@@ -567,9 +566,9 @@ def test_set_that_came_while_we_looked(small, place, monkeypatch):
 def test_one_process_at_a_time(small, place):
     """It does not wait, and takes nothing from the one that was first."""
     for name in GETTABLE:
-        (place / f".{look_up(name).folder}.lock").touch()  # of a process that was killed
-        with locked(place / f".{look_up(name).folder}.lock", ""), fails(
-                "another minialex is at work here (it holds ", f".{look_up(name).folder}.lock); "
+        (place / f".{name}.lock").touch()  # of a process that was killed
+        with locked(place / f".{name}.lock", ""), fails(
+                "another minialex is at work here (it holds ", f".{name}.lock); "
                 "wait until it is done, then run the same command again"):
             get_set(name, place)
         assert names(place) == [] == small.server.asked

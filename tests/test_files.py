@@ -178,11 +178,20 @@ def test_folder_that_cannot_be_written(tmp_path):
 
 
 @pytest.mark.parametrize(("content", "why"), [
-    (b'{"a": 1', "Expecting ',' delimiter"), (b"", "Expecting value"), (b"\xff", "can't decode"),
-    (b"[" * 100_000 + b"]" * 100_000, "nested too deep")], ids=["cut", "empty", "bytes", "deep"])
+    (b'{"a": 1', "line 1 is damaged"), (b"", "line 1 is damaged"), (b"\xff", "it is no text"),
+    (b'{"a":\n1\n', "line 3 is damaged"), (b"[]", "it holds no named values"),
+    (b"null", "it holds no named values"), (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
+], ids=["cut", "empty", "bytes", "lines", "list", "null", "deep"])
 def test_damaged_json_says_why(folder, content, why):
     (folder / "a.json").write_bytes(content)
     with fails(why, kind=InputError):
+        read_json(folder / "a.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipe_in_place_of_json_is_not_waited_for(folder):
+    os.mkfifo(folder / "a.json")
+    with fails("it is no file", kind=InputError):
         read_json(folder / "a.json")
 
 

@@ -21,7 +21,8 @@ GPUS = ("gpu:0", "gpu:1")
 # way only: 14 copies in all.
 CROSSINGS = [11_075_584, 11_075_584, 2_359_296, 2_359_296, 1_048_576, 1_048_576, 1_048_576]
 
-LAUNCHES = 900  # calls of the array library in a step; a GPU spends microseconds on each
+LAUNCHES = 800  # calls of the array library in a step; a GPU spends microseconds on each
+GIGABYTES = 40  # that a step moves outside of the matrix products, which then wait for memory
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +129,13 @@ def test_few_launches(full_size):
     by_op = {op: number for (op,), number in full_size.by(0).most_common()}
     assert full_size.launches.total() <= LAUNCHES, by_op
     assert {"convolution", "pooling", "normalization", "update"} <= by_op.keys()
+
+
+def test_few_bytes(full_size):
+    by_op = {op: number / 1e9 for (op,), number in full_size.moved(0).most_common()}
+    assert 0 < sum(by_op.values()) <= GIGABYTES, by_op
+    least = 4 * 5 * 60_965_224  # reads weights, velocities, gradients, and writes two of these
+    assert least < full_size.moved(0)["update",] < 4 * least, "negative control: they are counted"
 
 
 def test_full_size_step_never_makes_the_host_wait(full_size):

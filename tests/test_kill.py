@@ -95,7 +95,7 @@ class Trial:
             options = ["--data", self.data, "--width", 0.05, "--batch", 8, "--epochs", 2,
                        "--devices", "cpu:0,cpu:1", "--seed", 3, "--out", self.folder]
         self.said = self.folder.with_suffix(".txt")
-        with open(self.said, "w") as out:
+        with open(self.said, "w", encoding="utf-8") as out:
             return subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, str(kill_at), "train", *map(str, options)],
                 stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(ROOT)})

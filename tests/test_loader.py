@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minialex.datasets import (
-    ColourNoise,
-    DataError,
-    ImageSet,
-    Preparation,
-    Statistics,
-    batches,
-    image_folder,
-)
+from minialex import datasets
+from minialex.datasets import ColourNoise, DataError, ImageSet, Preparation, Statistics, batches
 from minialex.datasets.feed.batches import CHUNK
 from minialex.datasets.sets.folder import folder_source
 
@@ -319,6 +312,47 @@ def test_caller_that_forgets_the_rest_leaves_no_thread():
     assert not loaders()
 
 
+@pytest.fixture(params=[0, 1], ids=["no thread", "one thread"])
+def few_threads(request, monkeypatch):
+    """A machine that starts no more than so many: a browser none, a full one perhaps a few."""
+    left = iter(range(request.param))
+
+    def start(thread, real=threading.Thread.start):
+        if next(left, None) is None:
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+
+@pytest.mark.parametrize("options", [{"seed": 3, "noise": colours()}, {"ten_views": True}], ids=str)
+def test_same_bits_where_threads_cannot_be_started(few_threads, options):
+    images = bits(epoch(batch=19, threads=4, **options))
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        threading.Thread(target=print).start()
+    assert images == bits(epoch(batch=19, **options))
+    assert not loaders()
+
+
+def test_errors_and_memory_are_the_same_where_threads_cannot_be_started(few_threads):
+    def reading(indices):
+        if 30 in indices:
+            raise DataError("broken.jpg: not a readable picture")
+
+    feed = epoch(watched(40, reading), threads=3)
+    assert len(next(feed).images) == 16
+    with pytest.raises(DataError, match=r"broken\.jpg: not a readable picture"):
+        next(feed)
+    pieces = [images.base.base.obj for images, _ in epoch(chart(170), seed=1, threads=3)]
+    assert len(pieces) == 11 and len(set(map(id, pieces))) <= 3
+
+
+def test_each_image_is_read_once_where_threads_cannot_be_started(few_threads):
+    read = []
+    assert len(list(epoch(watched(160, read.extend), threads=3))) == 10
+    assert sorted(read) == list(range(160))
+
+
 def test_batches_that_are_kept_do_not_change():
     kept = list(epoch(seed=1, threads=2))
     assert bits(kept) == bits(epoch(seed=1))
@@ -384,7 +418,8 @@ def test_folder_is_read_by_class_in_sorted_order(folder):
     (folder.path / "train" / "ant" / "notes.txt").write_text("no picture")
     (folder.path / "train" / "README").write_text("no class")
     (folder.path / "train" / ".cache").mkdir()
-    data = image_folder(folder.path, side=16)
+    folder("val", "ant", 30)
+    data = datasets.open(folder.path, 16).train
     assert data.classes == ["ant", "zebra"] and data.shape == (16, 16, 3)
     assert data.name == folder.path.name
     assert data.labels.tolist() == [0, 0, 0, 0, 1, 1] and data.labels.dtype == np.int64
@@ -396,31 +431,10 @@ def test_folder_is_read_by_class_in_sorted_order(folder):
 def test_each_split_is_the_folder_of_its_name(folder):
     folder("val", "zebra", 30)
     folder("test", "zebra", 40)
-    for split, level in ("val", 30), ("test", 40):
-        data = image_folder(folder.path, split, 16)
-        assert data.classes == ["ant", "zebra"] and data.labels.tolist() == [1]
-        assert data.read(np.array([0])).max() == level
-
-
-@pytest.mark.parametrize(("prepare", "split", "message"), [
-    (lambda path: (path / "train").rename(path / "images"), "train", "there is no folder train; "
-     "pictures must lie in "),
-    (lambda path: (path / "train").rename(path / "test"), "test", "there is no folder train; "),
-    (lambda path: (path / "val").mkdir(), "test", "test: no such folder, or none of classes in it"),
-    (lambda path: (path / "test").mkdir(), "test", "test: no such folder, or none of classes in"),
-    (lambda path: (path / "test" / "ant").mkdir(parents=True), "test", "no test pictures"),
-    (lambda path: (path / "test" / "yak").mkdir(parents=True), "test", "test: has the class yak, "
-     "for which there is no folder in "),
-    (lambda path: (path / "train" / "yak").mkdir(), "train", "no train pictures of the class yak; "
-     "they must lie in "),
-    (lambda path: None, "dev", "split is 'dev'; it must be 'train', 'val' or 'test'"),
-], ids=["no train", "test only", "no test", "no classes", "no pictures",
-        "other class", "empty class", "split"])
-def test_folder_that_lacks_something(folder, prepare, split, message):
-    prepare(folder.path)
-    with pytest.raises(DataError) as caught:
-        image_folder(folder.path, split)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
+    data = datasets.open(folder.path, 16)
+    for images, level in (data.val, 30), (data.test, 40):
+        assert images.classes == ["ant", "zebra"] and images.labels.tolist() == [1]
+        assert images.read(np.array([0])).max() == level
 
 
 def test_folder_is_read_as_it_would_be_prepared(folder):
@@ -432,23 +446,21 @@ def test_folder_is_read_as_it_would_be_prepared(folder):
     folder("validation", "zebra", 30)
     (folder.path / "val").mkdir()
     files = folder_source(folder.path).splits
-    data = image_folder(folder.path, side=16)
+    data, val, *_ = datasets.open(folder.path, 16)
     assert data.labels.tolist() == [file.label for file in files["train"]] == 8 * [0] + 2 * [1]
     greys = data.read(np.arange(10))[:, 8, 8, 1].tolist()
     assert greys == [70, 72, 10, 73, 71, 11, 12, 60, 100, 101], "in the order of their names"
     assert [file.name for file in files["train"]][:5] == [
         f"train/ant/0.{suffix}" for suffix in ("gif", "jp2", "png", "ppm", "tif")]
-    val = image_folder(folder.path, "val", 16)
     assert val.labels.tolist() == [1] and val.read(np.array([0])).max() == 30
 
 
 def test_photographs(test_data):
     """Any copy of clothing-256: ten classes, and pictures that are neither black nor alike."""
-    val = image_folder(test_data / "clothing-256", "val")
+    train, val, test, _ = datasets.open(test_data / "clothing-256")
     mean = replace(val, labels=val.labels[:20]).measure().mean
     assert 60 < mean.mean() < 220
-    for split in "train", "val", "test":
-        data = image_folder(test_data / "clothing-256", split)
+    for data in train, val, test:
         assert len(data.classes) == 10 and data.shape == (256, 256, 3)
         assert np.bincount(data.labels, minlength=10).min() > 0
         first = next(epoch(data, batch=8, mean=mean, size=227))

@@ -5,6 +5,7 @@ import inspect
 import multiprocessing
 import pickle
 import pydoc
+import re
 import subprocess
 import sys
 import threading
@@ -82,8 +83,21 @@ def test_reading_a_misspelt_attribute():
         Net().xyzzy  # noqa: B018
 
 
+@pytest.mark.parametrize("hold", [lambda x: x, lambda x: [x], lambda x: {"w": (nn.ReLU(), x)}],
+                         ids=["alone", "list", "dict"])
+def test_a_tensor_that_would_never_learn(device, hold):
+    class Own(nn.Module):
+        def __init__(self, requires_grad):
+            self.held = hold(Tensor([1.0], device, requires_grad))
+            self.layer = nn.Linear(2, 2)
+
+    assert len(Own(False).parameters()) == 2
+    with pytest.raises(TypeError, match=r"^held.* requires a gradient, .*nn\.Parameter\(array\)$"):
+        Own(True).parameters()
+
+
 def test_setting_a_misspelt_attribute():
-    message = "Net has no attribute 'trainin'; did you mean 'training'.*only"
+    message = "Net has no attribute 'trainin'; .*only; did you mean 'training'"
     with pytest.raises(AttributeError, match=message):
         Net().trainin = False
 
@@ -154,6 +168,21 @@ def test_evaluation_draws_nothing():
 
 
 @pytest.mark.ch06
+def test_a_probability_of_numpy_gives_the_same_masks(device):
+    """Where 0.7 as float32, which is less, is drawn, float64 decides in another way."""
+    class Drawn:
+        def random(self, shape, dtype):
+            return np.full(shape, 0.7, dtype)
+
+    x = Tensor(np.ones(3, np.float32), device)
+    masks = []
+    for p in 0.7, np.float64(0.7), np.array(0.7):
+        drop = nn.Dropout(p)
+        drop.rng = Drawn()
+        masks.append(drop(x).numpy().tolist())
+    assert masks[0] == masks[1] == masks[2]
+
+
 @pytest.mark.parametrize("p", [1, 1.5, -0.1, float("nan")])
 def test_dropout_needs_a_probability_below_one(p):
     with pytest.raises(ValueError, match=rf"Dropout: p is {p}; .*probability to drop.*\[0, 1\)"):
@@ -392,7 +421,7 @@ def test_layer_is_its_op_with_all_options(layer, op, rng):
     (lambda: nn.Linear(0, 3), r"Linear: .*weight .*\(0, 3\).*size.* 1"),
     (lambda: nn.Linear(3, -1), r"Linear: .*weight .*\(3, -1\)"),
     (lambda: nn.Conv2d(3, 4, 0), r"Conv2d: .*weight .*\(0, 0, 3, 4\)"),
-    (lambda: nn.Conv2d(3, 0, 5), r"Conv2d: .*weight .*\(5, 5, 3, 0\)"),
+    (lambda: nn.Conv2d(3, 0, 5), r"Conv2d: out_channels is 0; .*at least 1"),
     (lambda: nn.Conv2d(3, 4, 5, groups=2), r"Conv2d: groups=2 must divide 3, 4"),
     (lambda: nn.Conv2d(4, 3, 5, groups=2), r"Conv2d: groups=2 must divide 4, 3"),
     (lambda: nn.Conv2d(4, 4, 5, groups=0), r"Conv2d: groups is 0"),
@@ -493,7 +522,9 @@ def test_what_is_no_seed(make, rng):
 def test_signature_is_what_the_user_passes(cls, names):
     assert list(inspect.signature(cls).parameters) == names
     shown = pydoc.render_doc(cls, renderer=pydoc.plaintext)
-    assert f" {cls.__name__}{inspect.signature(cls)}".removesuffix("()") in shown
+    shown, signature = (re.sub(r"[\s|]", "", text) for text in (  # 3.13 breaks long ones
+        shown, f"{cls.__name__}{inspect.signature(cls)}".removesuffix("()")))
+    assert signature in shown
 
 
 def test_signature_has_the_defaults():

@@ -2,13 +2,18 @@
 
 import ast
 import base64
+import builtins
+import dis
+import importlib.util
 import itertools
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -31,7 +36,7 @@ def cells(text):
 
 
 def notebook(text):
-    return json.loads(text.with_suffix(".ipynb").read_text())
+    return json.loads(text.with_suffix(".ipynb").read_text(encoding="utf-8"))
 
 
 def outputs(text):
@@ -61,20 +66,31 @@ def test_notebook_was_executed_in_order_and_without_errors(text):
                 if output["output_type"] == "error" or output.get("name") == "stderr"]
 
 
+def words(text):
+    """How many a reader reads who unfolds no answer."""
+    prose = "\n".join(source for kind, source in cells(text) if kind == "markdown")
+    return len(re.sub(r"<details>.*?</details>", "", prose, flags=re.DOTALL).split())
+
+
 @chapter
 def test_length_of_text_and_code(text):
-    prose = "\n".join(source for kind, source in cells(text) if kind == "markdown")
-    words = len(re.sub(r"<details>.*?</details>", "", prose, flags=re.DOTALL).split())  # unfolded
     lines = [len(code_lines(source)) for source in code(text)]
-    assert 1000 <= words <= 2200
+    assert 1000 <= words(text) <= 2200
     assert 50 <= sum(lines) <= 110 or text.name.startswith("00")
     assert max(lines) <= 25
     assert max(len(line) for source in code(text) for line in source.splitlines()) <= 100
 
 
+def test_the_map_says_how_long_it_takes_to_read_each_chapter():
+    rows = re.findall(r"^\| (\d\d) \| .* \| (\d+) \| \d+ \|$", TEXTS[0].read_text(), re.MULTILINE)
+    assert [number for number, _ in rows] == [text.name[:2] for text in TEXTS[1:]]
+    for text, (_, minutes) in zip(TEXTS[1:], rows, strict=True):
+        assert abs(int(minutes) - words(text) / 100) < 1.5, text.name
+
+
 @chapter
 def test_parts_that_every_chapter_has(text):
-    whole = text.read_text()
+    whole = text.read_text(encoding="utf-8")
     assert re.search(r"^# \d\d ", whole, re.MULTILINE)
     assert re.search(r"^> .*\?", whole, re.MULTILINE), "the question"
     assert all(line in code(text)[0] for line in SWITCH[text.name[:2] in TWO_DEVICES])
@@ -88,10 +104,74 @@ def test_parts_that_every_chapter_has(text):
         assert f'check("ch{text.name[:2]}")' in exercises
 
 
+def sections(text):
+    """Of each section the title, what its line "Run first" names, and its code cells."""
+    found = [["", "", []]]
+    for kind, source in cells(text):
+        for part in re.split(r"^(?=## )", source, flags=re.MULTILINE) if kind == "markdown" else ():
+            if title := re.match(r"## (.*)", part):
+                found.append([title[1], "", []])
+            for first in re.findall(r"\*Run first: (.*?)\.\*", part, re.DOTALL):
+                found[-1][1] += " ".join(first.split())
+        if kind == "code":
+            found[-1][2].append(source)
+    return found
+
+
+def named(first, before):
+    """The cells that a line "Run first" names, of the sections that stand before it."""
+    every = [source for _, _, sources in before for source in sources]
+    if "everything above" in first:
+        return every
+    titles = [title for title, _, _ in before]
+    for start, end in re.findall(r'all sections from "(.*?)" to "(.*?)"', first):
+        between = titles[titles.index(start) : titles.index(end) + 1]
+        first += "".join(f' "{title}"' for title in between)
+    some = every[: 2 if re.search("the first two cells(?! of)", first) else 1]
+    for many, title in re.findall(r'(the first cell of |the first two cells of |)"(.*?),?"', first):
+        sources = before[titles.index(title)][2]
+        some += sources[: {"the first cell of ": 1, "the first two cells of ": 2}.get(many)]
+    return some
+
+
+def names(sources):
+    """The global names that these cells read, and those that they set."""
+    read, stored = set(), set()
+    codes = [compile(source, "cell", "exec") for source in sources]
+    for code in codes:
+        for step in dis.get_instructions(code):
+            if step.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
+                read.add(step.argval)
+            elif step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+                stored.add(step.argval)
+        codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return read, stored
+
+
+def missing(parts, number, first):
+    """The names that section `number` needs and nobody sets, if run after what `first` names."""
+    read, stored = names([*named(first, parts[:number]), *parts[number][2]])
+    return {name for name in read - stored if not hasattr(builtins, name) and name[:2] != "__"}
+
+
+@chapter
+def test_a_section_names_what_must_be_run_first(text):
+    parts = sections(text)
+    lacks = {title: missing(parts, number, first)
+             for number, (title, first, _) in enumerate(parts) if number}
+    assert {title: lack for title, lack in lacks.items() if lack} == {}
+
+
+def test_a_section_that_names_too_little_is_found():
+    parts = sections(next(text for text in TEXTS if text.name[:2] == "04"))
+    number = [title for title, _, _ in parts].index("What it has learnt")
+    assert missing(parts, number, 'the first cell, "The pictures"') == {"train"}
+
+
 def test_links_lead_to_the_neighbours():
     for before, after in itertools.pairwise(TEXTS):
-        assert f"]({after.stem}.ipynb)" in before.read_text()
-        assert f"]({before.stem}.ipynb)" in after.read_text()
+        assert f"]({after.stem}.ipynb)" in before.read_text(encoding="utf-8")
+        assert f"]({before.stem}.ipynb)" in after.read_text(encoding="utf-8")
 
 
 @chapter
@@ -126,7 +206,25 @@ def test_outputs_name_no_machine_and_no_path(text):
                           {"text/plain": o.get("data", {}).get("text/plain")}
                           for o in outputs(text)])
     assert not re.search(r"/home/|/root/|/tmp/|/usr/|[A-Z]:\\\\", printed)
-    assert os.uname().nodename not in printed and str(ROOT) not in printed
+    assert platform.node() not in printed and str(ROOT) not in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sources", [
+    ["x = 2", "x = x / 2; assert x == 1"],  # fails at its second run
+    ["x = 1", "assert x == 1", "x = 2"]], ids=["twice", "backwards"])  # fails after the last one
+def test_check_finds_a_cell_that_cannot_be_run_again(sources):
+    pytest.importorskip("ipykernel", reason="pip install 'minialex[notebooks]'")
+    nbclient = pytest.importorskip("nbclient", reason="pip install 'minialex[notebooks]'")
+    nbformat = pytest.importorskip("nbformat", reason="pip install 'minialex[notebooks]'")
+    pytest.importorskip("jupytext", reason="pip install 'minialex[notebooks]'")
+    spec = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
+    execute = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(execute)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
+    execute.execute(notebook, seconds=60, again=False)
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="AssertionError"):
+        execute.execute(notebook, seconds=60, again=True)
 
 
 @pytest.mark.slow
@@ -141,7 +239,7 @@ def test_one_changed_line_moves_a_chapter_to_a_gpu(text, tmp_path):
     script = tmp_path / "chapter.py"
     script.write_text("\n\n".join([moved, *rest]))
     path = [str(FOLDER), str(ROOT / "tests" / "standin")]
-    ast.parse(script.read_text())
+    ast.parse(script.read_text(encoding="utf-8"))
     result = subprocess.run(
         [sys.executable, script], cwd=FOLDER, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "MPLBACKEND": "Agg"})

@@ -145,6 +145,16 @@ def test_a_forgotten_declaration_is_named(call, device):
     assert isinstance(caught.value, MinialexError)
 
 
+def test_an_op_of_the_user_raises_what_it_wants(device):
+    """Also with integers, which are the usual reason for an error in an op of the library."""
+    @op
+    def look_up(xp, rows):
+        raise ValueError("rows must be less than 10")
+
+    with pytest.raises(ValueError, match=r"^rows must be less than 10$"):
+        look_up(Tensor([1, 20], device))
+
+
 def test_several_inputs_of_any_number_have_no_name_to_declare(device):
     @op
     def total(xp, *arrays):

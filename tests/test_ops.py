@@ -299,6 +299,8 @@ def test_transfer_makes_a_true_copy(two_devices):
 
 SLICED = [
     Case("conv2d", (normal(7, 9, 8, 4), normal(3, 4, 2, 6), normal(6)), dict(pad=1, groups=2)),
+    Case("conv2d", (normal(7, 9, 8, 6), normal(3, 4, 6, 2), normal(2)), dict(pad=1)),
+    Case("conv2d", (normal(7, 9, 8, 1), normal(3, 4, 1, 6), normal(6)), dict(pad=1)),
     Case("max_pool2d", (distinct(7, 9, 8, 4),), dict(size=3, stride=2)),
     Case("local_response_norm", (normal(7, 9, 8, 6, scale=50),)),
     Case("relu", (normal(7, 9, 8, 6),)),
@@ -342,7 +344,7 @@ def test_threads_do_not_change_a_bit(case, dtype, devices, rng, set_threads):
     counting, counts = count_slices(xp)
     with counting, mock.patch.object(xp, "workspace", 6000):
         results = []
-        for threads in (1, 2, 2):
+        for threads in (1, 2, 2, 5):
             set_threads(threads)
             results.append(run(case, inputs, devices))
     assert counts and min(counts) > 1, "the batch was not split: the test shows nothing"

@@ -260,12 +260,38 @@ def test_parameter_without_numbers(device):
 
 
 @pytest.mark.parametrize("options", [
-    {"lr": "0.1"}, {"momentum": None}, {"weight_decay": [1]}, {"rules": {"*bias": 0.5}}], ids=str)
+    {"lr": "0.1"}, {"momentum": None}, {"weight_decay": [1]}, {"rules": {"*bias": 0.5}},
+    {"rules": [1]}], ids=str)
 def test_options_of_other_types(options, device):
     name = next(iter(options))
     with pytest.raises(MinialexError, match=f"^SGD: {name} (is|are) ") as caught:
         optim.SGD([weight([1, 2], device)], **options)
     assert isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize(
+    "number", [np.float64, np.float32, np.array, Tensor], ids=lambda number: number.__name__)
+@pytest.mark.parametrize("name", ["lr", "momentum", "weight_decay", "rule"])
+def test_numbers_of_numpy_give_the_same_bits(name, number, device):
+    """They would make float32 float64 on the way; a GPU would refuse an array from the host."""
+    def learnt(number):
+        w = weight(np.linspace(-1, 1, 1000), device, 1.0, np.float32)
+        values = {"lr": 0.25, "momentum": 0.9, "weight_decay": 0.1, "rule": 0.3}
+        values = {key: float(np.float32(value)) for key, value in values.items()}
+        sgd = optim.SGD([w])
+        values[name] = number(values[name])
+        sgd.rules["0"] = {"lr": values.pop("rule")}
+        sgd.lr, sgd.momentum, sgd.weight_decay = values.values()
+        for _ in range(3):
+            sgd.step()
+        return w.numpy().tobytes()
+
+    assert learnt(number) == learnt(float)
+
+
+def test_rule_in_words(device):
+    with pytest.raises(TypeError, match=r"^SGD: lr of the rule '\*bias' is 'twice'; it must be"):
+        optim.SGD([weight([1, 2], device)], rules={"*bias": {"lr": "twice"}})
 
 
 @pytest.mark.ch08
@@ -356,6 +382,12 @@ def test_what_cannot_be_learnt(bad):
 def test_what_holds_no_parameters(given):
     with pytest.raises(TypeError, match=rf"SGD: got a {type(given).__name__}; pass net\.param"):
         optim.SGD(given)
+
+
+def test_misspelt_attribute(device):
+    optimizer = optim.SGD([weight([1, 2], device)])
+    with pytest.raises(AttributeError, match="learning_rate"):
+        optimizer.learning_rate = 0.1
 
 
 def test_misspelt_rule():

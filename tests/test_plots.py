@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
 from PIL import Image
 
 from minialex.tools import plots
@@ -139,8 +138,16 @@ def test_roofline_can_be_read(monkeypatch):
     figure = drawn(monkeypatch, plots.roofline, result, None)
     [axes] = figure.axes
     figure.canvas.draw()
-    boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line to its point
-    assert [text.get_text() for text in axes.texts].count("fc3") == 1 and len(boxes) == 8
+    [legend] = figure.legends
+    boxes = [text.get_window_extent() for text in legend.texts]
+    assert [text.get_text() for text in legend.texts] == [layer["name"] for layer in layers]
+    colours = [str(handle.get_color()) for handle in legend.legend_handles]
+    assert len(set(colours)) == len(layers), "each layer can be told from the others"
+    for handle, shown in zip(legend.legend_handles, layers, strict=True):
+        mine = [line for line in axes.lines if str(line.get_color()) == str(handle.get_color())]
+        found = {float(y) for line in mine for y in line.get_ydata()}
+        assert found == {1000 * shown["gflop"] / shown["forward_ms"],
+                         1000 * shown["backward_gflop"] / shown["backward_ms"]}
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
     for axis, (low, high) in (axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim()):
         assert sum(low <= tick <= high for tick in axis.get_majorticklocs()) >= 3

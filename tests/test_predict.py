@@ -153,16 +153,29 @@ def test_run_that_cannot_be_loaded(make_run, how, message):
 
 @pytest.mark.parametrize("changes", [
     {"recipe": {"colours": "BGR"}}, {"recipe": {"width": 0.1}}, {"model": "alexnet", "classes": []},
-    {"recipe": {"init": "kaiming"}}, {"classes": CLASSES[:3]}, {"classes": None}], ids=str)
+    {"recipe": {"init": "kaiming"}}, {"classes": CLASSES[:3]}, {"classes": None}, {"model": []},
+    {"recipe": None}], ids=str)
 def test_weights_of_another_version_are_refused(make_run, changes):
     """A setting that is not known here may change what the weights mean."""
     message = (r"model.safetensors: written by minialex 9.8.7, and not to be used with this one "
                r"\(.+\); install that version")
     folder = make_run()
     arrays, config = load_arrays(folder / MODEL)
-    config = {**config, **changes, "recipe": {**config["recipe"], **changes.get("recipe", {})}}
+    recipe = changes.get("recipe", {})
+    config = {**config, **changes,
+              "recipe": recipe if recipe is None else {**config["recipe"], **recipe}}
     save_arrays(folder / MODEL, arrays, config)
     with pytest.raises(CheckpointError, match=message):
+        Classifier.load(folder)
+
+
+@pytest.mark.parametrize("name", ["columns.0.conv1.weight", "input.mean"])
+def test_weights_that_are_no_numbers_are_refused(make_run, name):
+    folder = make_run()
+    arrays, config = load_arrays(folder / MODEL)
+    arrays[name].flat[3] = np.nan
+    save_arrays(folder / MODEL, arrays, config)
+    with pytest.raises(CheckpointError, match=f"{name} holds what is no number"):
         Classifier.load(folder)
 
 

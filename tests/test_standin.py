@@ -603,6 +603,9 @@ def test_launches_and_transfers(cupy, cuda, standin, x):
             z.get()
         cupy.asarray(np.ones(4))
     assert dict(seen.launches) == {"zeros": 1, "add": 2, "sum": 1, "fill": 1}
+    # Six numbers written; six and six read and six written, twice (once a number is the other
+    # operand); six read and two written; three written.
+    assert dict(seen.bytes) == {"zeros": 24, "add": 72 + 48, "sum": 32, "fill": 12}
     assert [t[:4] for t in seen.transfers] == [
         ("D2D", 0, 1, 24), ("D2H", 1, None, 24), ("H2D", None, 0, 32)]
 

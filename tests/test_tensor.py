@@ -6,6 +6,7 @@ import gc
 import operator as operators
 import pickle
 import re
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +79,12 @@ def test_what_cannot_be_a_tensor(values, options, message):
         Tensor(values, **options)
 
 
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="no wider floats here")
+def test_floats_that_no_gpu_has():
+    with pytest.raises(TypeError, match=r"Tensor: array is .*up to 64 bits"):
+        Tensor(np.ones(2, np.longdouble))
+
+
 def test_zeros_and_randn(devices):
     assert ma.zeros(2, 3, device=devices[1], dtype=np.float64).numpy().tolist() == 2 * [3 * [0.0]]
     drawn = [ma.randn(2, 3, rng=np.random.default_rng(7), device=d, requires_grad=True)
@@ -100,7 +107,7 @@ def test_repr_shows_values_shape_type_and_device(device):
 
 def test_item_and_float(device):
     assert Tensor([[2.5]], device).item() == float(Tensor(2.5, device)) == 2.5
-    with pytest.raises(ValueError, match="size 1"):
+    with pytest.raises(ValueError, match="is not a single number"):
         Tensor([1.0, 2.0], device).item()
 
 
@@ -111,6 +118,13 @@ def test_one_number_is_read_as_python_reads_numbers(device, values):
     assert bool(x) is True and bool(x * 0) is False
 
 
+def test_one_number_is_formatted_as_python_formats_numbers(device):
+    assert f"{leaf(2.5, device):6.2f}" == "  2.50" and f"{leaf([0.125], device):.1%}" == "12.5%"
+    assert f"{leaf([1, 2], device)}" == str(leaf([1, 2], device))
+    with pytest.raises(ValueError, match=r"shape \(2,\) is not a single number"):
+        f"{leaf([1, 2], device):.2f}"
+
+
 def test_float_of_a_recorded_loss_is_its_value(device):
     assert float(ops.sum(leaf([1, 2], device))) == 3
 
@@ -118,7 +132,7 @@ def test_float_of_a_recorded_loss_is_its_value(device):
 @pytest.mark.parametrize("values", [[1.0, 2.0], [], [[0.0], [1.0]]], ids=str)
 @pytest.mark.parametrize("read", [float, bool, Tensor.item])
 def test_many_numbers_are_no_number(device, values, read):
-    with pytest.raises(ValueError, match=r"size 1"):
+    with pytest.raises(ValueError, match="is not a single number; use"):
         read(Tensor(values, device))
 
 
@@ -310,6 +324,18 @@ def test_each_leaf_owns_the_memory_of_its_gradient(device, function):
         b.grad.data[...] = 8
     np.testing.assert_array_equal(a.grad.numpy(), np.full_like(before[0], 7))
     np.testing.assert_array_equal(upstream.numpy(), 1)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1), (2, 3)], ids=str)
+@pytest.mark.parametrize("function", [
+    ops.sum, ops.mean, lambda x: 3 * ops.sum(x), lambda x: 3 * ops.sum(ops.reshape(x, (-1,))),
+], ids=["sum", "mean", "scaled", "reshaped"])
+def test_a_gradient_can_be_written_to(device, shape, function):
+    x = leaf(np.ones(shape), device)
+    function(x).backward()
+    with x.device:
+        x.grad.data[...] = 7
+    np.testing.assert_array_equal(x.grad.numpy(), np.full(shape, 7))
 
 
 # What the tape holds, and how long
@@ -645,6 +671,20 @@ def test_two_threads_train_as_each_would_alone(device):
     assert together == alone and alone[0] != alone[1]
 
 
+def test_threads_may_add_to_the_same_leaf():
+    """Whole numbers, whose sum is exact in any order; on the CPU: the stand-in has no threads."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # each thread is interrupted very often
+    try:
+        w = leaf(np.ones(20_000), "cpu:0")
+        losses = [[ops.sum(w * share) for _ in range(100)] for share in (1, 2, 3, 4)]
+        with ThreadPoolExecutor(4) as executor:
+            list(executor.map(lambda mine: [loss.backward() for loss in mine], losses))
+    finally:
+        sys.setswitchinterval(usual)
+    np.testing.assert_array_equal(w.grad.numpy(), np.full(w.shape, 1000))
+
+
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, *(
     lambda x, protocol=protocol: pickle.loads(pickle.dumps(x, protocol))
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1))])
@@ -680,6 +720,19 @@ def test_parameters_copy_with_their_names(device):
         assert type(y) is nn.Parameter and y.name == "fc.weight" and y.requires_grad
     one, two = copy.deepcopy([w, w])
     assert one is two
+
+
+def test_a_copy_has_what_a_class_of_the_user_added(device):
+    class Named(Tensor):
+        pass
+
+    class Measured(Tensor):
+        __slots__ = ("unit",)
+
+    x, y = Named([1.0], device), Measured([2.0], device)
+    x.title, y.unit = "speed", ["m"]
+    for again in copy.copy, copy.deepcopy:
+        assert again(x).title == "speed" and again(y).unit == ["m"] and again(y).device is y.device
 
 
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, pickle.dumps])

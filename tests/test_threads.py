@@ -237,13 +237,15 @@ def test_blas_has_its_threads_again_after_an_error(fresh, set_threads, threads):
 def test_all_slices_have_ended_when_an_error_comes_out(fresh, set_threads):
     """Nobody writes into arrays that the caller has given up; the first in order is raised."""
     set_threads(2)
-    begun, ended, others = [], [], threading.Event()
+    begun, ended, others, second = [], [], threading.Event(), threading.Event()
 
     def work(part):
         begun.append(part.start)
         if part.start == 0:
+            assert second.wait(SECONDS)
             raise KeyError("the first slice")
         if part.start == 1:
+            second.set()
             others.wait(0.1)
         ended.append(part.start)
         raise ValueError("another slice")
@@ -283,6 +285,54 @@ def test_stop_iteration_does_not_end_the_work_in_silence(fresh, set_threads, thr
 
     with pytest.raises((RuntimeError, StopIteration)):
         fresh.xp.over_batch(work, 4, 2**40)
+
+
+@pytest.fixture
+def alone():
+    """What a network learns, before threads are refused."""
+    return trained(0)
+
+
+@pytest.fixture(params=[0, 1], ids=["no_thread", "one_thread"])
+def few_threads(request, monkeypatch):
+    """A system that starts no more threads than so many: Pyodide none, others at a limit."""
+    started, start = [], threading.Thread.start
+
+    def refuse(thread):
+        if len(started) == request.param:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    _numpy._executor.cache_clear()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    yield started
+    _numpy._executor.cache_clear()
+
+
+def test_a_system_that_starts_no_threads_does_the_work_without(fresh, set_threads, few_threads):
+    """Every slice once, in order, and an error comes out; nothing stays behind in a queue."""
+    set_threads(4)
+    for _ in range(3):
+        a = fresh.xp.zeros((40, 1000), np.float32)
+
+        def work(part, a=a):
+            a[part] += 1
+            return (np.arange(40.0)[part],)
+
+        (total,) = fresh.xp.over_batch(work, 40, fresh.xp.workspace)
+        assert (a == 1).all() and total == sum(range(40))
+        with pytest.raises(ZeroDivisionError):
+            fresh.xp.over_batch(lambda part, a=a: a[part].sum() if part.start < 3 else 1 / 0, 40,
+                                fresh.xp.workspace)
+        del work, a
+        gc.collect()
+        assert fresh.memory().used == 0
+    assert len(few_threads) <= 1, "threads were started: the test shows nothing"
+
+
+def test_a_network_learns_the_same_without_threads(alone, few_threads):
+    assert train(0) == alone
 
 
 def test_number_of_threads_set_from_several_threads(fresh, set_threads):
@@ -442,7 +492,7 @@ def test_fork_while_another_thread_holds_the_lock():
 net(images)
 held, go_on = threading.Event(), threading.Event()
 def hold():
-    with _numpy._lock:
+    with _numpy.lock:
         held.set()
         go_on.wait(1)
 threading.Thread(target=hold).start()
@@ -513,8 +563,10 @@ expected, before, caught = net(images).numpy(), blas(), 0
 at_work, late = set(), []
 def work(part):
     at_work.add(part.start)
-    time.sleep(0.01)
-    at_work.discard(part.start)
+    try:
+        time.sleep(0.01)
+    finally:
+        at_work.discard(part.start)
 used = backend.device("cpu:0").memory().used
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 for i in range(10):

@@ -16,11 +16,11 @@ from types import ModuleType
 
 from .. import checks
 from ..errors import DeviceError, DeviceMemoryError
-from ._numpy import NumpyDevice, set_threads, threads
+from ._numpy import NumpyDevice, lock, set_threads, threads
 from .device import Array, Device, record_transfers
 
 __all__ = ["Array", "Device", "DeviceError", "DeviceMemoryError", "available", "cuda", "default",
-           "device", "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
+           "device", "lock", "record_transfers", "set_threads", "threads", "use", "why_no_gpu"]
 
 
 def device(name: str | Device) -> Device:
@@ -70,7 +70,8 @@ class use:
         self._before, _thread.default = default().name, self.device.name
 
     def __enter__(self) -> Device:
-        _thread.default = self.device.name  # again: it may have been made long before, elsewhere
+        if default() is not self.device:  # it was made long before, or in another thread
+            self._before, _thread.default = default().name, self.device.name
         return self.device
 
     def __repr__(self) -> str:  # what a notebook shows where this is the last line of a cell

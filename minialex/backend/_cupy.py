@@ -115,7 +115,7 @@ class CupyDevice(Device):
         with self:
             pool = cupy.get_default_memory_pool()
             pool.free_all_blocks()  # free ones would be handed out without asking the limit
-            pool.set_limit(size=limit or 0)
+            pool.set_limit(size=checks.memory_limit(limit) or 0)
 
     def _copy(self, array: Any, source: Device) -> Any:
         """Copy from another GPU, ordered on both sides by events.

@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
@@ -18,14 +19,13 @@ from .. import checks
 from .device import Device, Memory, host_array
 from .namespace import Namespace, Work
 
-__all__ = ["NumpyDevice", "set_threads", "threads"]
+__all__ = ["NumpyDevice", "lock", "set_threads", "threads"]
 
 # NumPy keeps small arrays in a cache of its own that is faster than ours; they are not counted.
 SMALL = 1024
 ALIGNMENT = 64  # bytes: one cache line, one AVX-512 register
 # A free block may be so many times too large: a full-size step then takes 1.9 GB instead of 2.0.
 FIT = 4
-POOL = "minialex pool"  # how the names of its threads begin
 SPARE = 2**26  # bytes of free blocks that are always kept: small networks never wait for memory
 
 
@@ -65,7 +65,7 @@ class Heap:
         # To the next eighth of a power of two, so that arrays of similar size share blocks.
         step = max(ALIGNMENT, 1 << max(nbytes.bit_length() - 4, 0))
         size = -(-nbytes // step) * step
-        with _lock:
+        with lock:
             fitting = size if self._free.get(size) else min(
                 (free for free, blocks in self._free.items()
                  if blocks and size < free <= FIT * size), default=0)
@@ -84,7 +84,7 @@ class Heap:
         return memory
 
     def put_back(self, block: Block) -> None:
-        with _lock:
+        with lock:
             block.device.used -= block.nbytes
             self._used -= block.nbytes
             self._free.setdefault(block.memory.size, []).append(block.memory)
@@ -92,7 +92,9 @@ class Heap:
 
 
 _heap = Heap()
-_lock = threading.RLock()  # for the accounts; a block may die inside this thread's allocation
+# Guards what threads share: the accounts, and gradients. A block may die while this thread holds
+# it, and asks for it again.
+lock = threading.RLock()
 
 
 class NumpyNamespace(Namespace):
@@ -108,27 +110,36 @@ class NumpyNamespace(Namespace):
     def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
         """As in Namespace, but threads share out the slices, each taking the next when it is free.
 
-        The slices do not depend on the number of threads, and sums are made in slice order: so
-        over_batch gives the same bits with any number of threads.
+        The caller is one of them: to wake another takes as long as a small slice, and some machines
+        cannot start any. The slices do not depend on the number of threads, and sums are made in
+        slice order: so over_batch gives the same bits with any number of threads.
         """
-        futures: list[Future] = []
-        # A thread of the pool does all itself, since it would wait for itself.
-        in_pool = threading.current_thread().name.startswith(POOL)
-        alone = in_pool or len(slices) == 1 or threads() == 1
+        results: list[Future] = [Future() for _ in slices]
+        # With `fn` in it, so that a thread of the pool that comes too late keeps no array in use.
+        todo = deque((fn, *pair) for pair in zip(slices, results, strict=True))
+        helpers: list[Future] = []
         _count_blas_users(+1)
         try:
-            with contextlib.suppress(RuntimeError):  # Python is ending, and takes no more
-                for part in [] if alone else slices:
-                    futures.append(_executor(threads()).submit(fn, part))
-            rest = slices[len(futures) :]
-            while futures:
-                yield futures[0].result()
-                del futures[0]  # what has been summed is freed
-            yield from super()._each(fn, rest)
+            try:
+                for _ in range(min(threads(), len(slices)) - 1):
+                    helpers.append(_executor(threads()).submit(_work_off, todo))
+            except RuntimeError:  # Python is ending, or the system gives no thread
+                _executor.cache_clear()  # what it has queued would stay for ever
+            _work_off(todo)
+            while results:
+                yield results.pop(0).result()  # what has been summed is freed
         finally:  # after an error, nobody works on in arrays that the caller gives up
-            wait(futures)
-            futures.clear()  # an error refers to this frame, and one of these to the error
+            todo.clear()
+            wait([helper for helper in helpers if not helper.cancel()])
+            results.clear()  # an error refers to this frame, and one of these to the error
             _count_blas_users(-1)
+
+    def power(self, a: Any, exponent: Any, out: Any = None) -> Any:
+        """a ** exponent; 3/4 = 1/2 + 1/4 by square roots, an instruction of every processor."""
+        if not isinstance(exponent, float) or exponent != 0.75:
+            return np.power(a, exponent, out=out)
+        root = np.sqrt(a, out=self.empty(a.shape, a.dtype))
+        return np.multiply(root, np.sqrt(root, out=out), out=out)
 
     def _apart(self, oh: int, ow: int, kh: int, kw: int) -> Iterator[tuple]:
         """One row of the kernel in one column of patches: runs of KW * C numbers, not of C.
@@ -155,7 +166,20 @@ def set_threads(n: int) -> None:
 
 @functools.cache
 def _executor(n: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(n, POOL)
+    return ThreadPoolExecutor(n, "minialex pool")
+
+
+def _work_off(todo: deque) -> None:
+    """Do what nobody has begun; stop after an error: what comes before it has been begun."""
+    with contextlib.suppress(IndexError):  # nothing is left
+        while True:
+            fn, part, result = todo.popleft()
+            try:
+                result.set_result(fn(part))
+            except BaseException as error:
+                todo.clear()
+                result.set_exception(error)
+                del result  # or it keeps the error, which keeps this frame, which keeps it
 
 
 @functools.cache
@@ -176,7 +200,7 @@ def _count_blas_users(change: int) -> None:
     Their number is the whole process's: the first user sets it to 1, the last one puts it back.
     """
     global _users
-    with _lock:
+    with lock:
         before, _users = _users, max(_users + change, 0)  # it is 0 in a fork made inside
         if (before > 0) != (_users > 0):
             for set_number, usual in _blas():
@@ -185,14 +209,14 @@ def _count_blas_users(change: int) -> None:
 
 def _after_fork() -> None:
     """In the child no other thread lives on: not those of the pools, nor the users of BLAS."""
-    _lock.release()
+    lock.release()
     _executor.cache_clear()
     _count_blas_users(-_users)
 
 
 # With the lock held, no account is half written when the child gets its copy. Windows has no fork.
 getattr(os, "register_at_fork", dict)(
-    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_after_fork)
+    before=lock.acquire, after_in_parent=lock.release, after_in_child=_after_fork)
 
 
 class NumpyDevice(Device):
@@ -212,7 +236,7 @@ class NumpyDevice(Device):
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < SMALL:
             return np.empty(shape, dtype)
-        with _lock:
+        with lock:
             checks.memory(self.name, nbytes, self.used, self._limit)
             memory = _heap.take(nbytes)
             self.used += nbytes
@@ -242,4 +266,4 @@ class NumpyDevice(Device):
         return Memory(self.used, self._peak, self._limit)
 
     def set_memory_limit(self, limit: int | None) -> None:
-        self._limit = limit
+        self._limit = checks.memory_limit(limit)

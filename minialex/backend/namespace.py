@@ -4,7 +4,8 @@
     over_batch           work through a batch in slices that fit the workspace
     patches, add_patches what every kernel position sees, and the way back
 
-Everything else (`xp.maximum`, `xp.matmul`, ...) is the array module's own.
+Everything else (`xp.maximum`, `xp.matmul`, ...) is the array module's own; only `xp.power` is
+faster on a CPU than NumPy's.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,14 +45,12 @@ class Namespace:
         sums do not depend on timing. The first call that raises, in slice order, ends the work;
         `fn` may call ops, and must not wait for other threads.
         """
-        total = None
+        total: tuple = ()
         for result in self._each(fn, list(self._slices(n, scratch_bytes))):
-            if total is None:
-                total = result if isinstance(result, tuple) else None
-            else:
-                for sum_, term in zip(total, result, strict=True):
-                    self.add(sum_, term, out=sum_)
-        return total
+            for sum_, term in zip(total, result, strict=True) if total else ():
+                self.add(sum_, term, out=sum_)
+            total = total or (result if isinstance(result, tuple) else ())
+        return total or None
 
     def _each(self, fn: Work, slices: list[slice]) -> Iterator[Any]:
         """What `fn` returns for each slice, in the order of the slices."""
@@ -75,10 +74,13 @@ class Namespace:
             padded = self.zeros((n, top + h + bottom, left + w + right, c), x.dtype)
             padded[:, top : top + h, left : left + w] = x
             x = padded
-        seen = self._windows(x, kernel, stride)
+        # Short runs: the places in the kernel first, (KH, KW, C, N, OH, OW), which makes long ones.
+        order = (3, 4, 5, 0, 1, 2) if stride == 1 and kernel[1] * c < 16 else (0, 1, 2, 3, 4, 5)
+        seen = self._windows(x, kernel, stride).transpose(order)
         columns = self.empty(seen.shape, x.dtype)
         columns[...] = seen
-        return columns.reshape(*seen.shape[:3], kernel[0] * kernel[1] * c)
+        columns = columns.transpose(order)  # back: the order is its own inverse
+        return columns.reshape(*columns.shape[:3], kernel[0] * kernel[1] * c)
 
     def add_patches(self, columns: Any, shape: tuple[int, ...], kernel: tuple[int, int],
                     stride: int, pad: tuple[int, ...]) -> Any:

@@ -6,30 +6,34 @@ a single op has the name of that op. Arrays and tensors are asked for their shap
 """
 
 from .shapes import (
-    axes, broadcast, concat, filled, flatten, number, reshape, shape, take_channels, transpose,
-    whole,
+    axes, broadcast, concat, converted, filled, flatten, number, reshape, shape, take_channels,
+    transpose, whole,
 )
 from .ops import (
     conv2d, dropout, images, linear, local_response_norm, matmul, padding, pool2d,
     softmax_cross_entropy, window,
 )
 from .tape import (
-    array, backward, call, copied, failed, gradient, gradients, handed_to_numpy, misfit, op_name,
-    option, single, static, stored, unchanged, unused, upstream,
+    array, backward, by_name, call, checkable, copied, failed, gradient, gradients,
+    handed_to_numpy, misfit, no_attribute, no_operator, not_yet_tensor, op_name, option, result,
+    single, static, stored, transfer, unchanged, unused, upstream,
 )
 from .devices import (
-    cuda_error, device_name, gpu, host_array, in_one_line, memory, virtual_device, why_no_gpu,
+    cuda_error, device_name, gpu, host_array, in_one_line, memory, memory_limit, virtual_device,
+    why_no_gpu,
 )
 from .layers import (
-    as_before, groups, learnable, modules, not_empty, probability, seed, sgd, unknown_name,
-    weighted,
+    as_before, convolution, found, generator, learnable, modules, not_empty, probability, seed,
+    sgd, unknown_name, weighted,
 )
 
-__all__ = ["array", "as_before", "axes", "backward", "broadcast", "call", "concat", "conv2d",
-           "copied", "cuda_error", "device_name", "dropout", "failed", "filled", "flatten", "gpu",
-           "gradient", "gradients", "groups", "handed_to_numpy", "host_array", "images",
-           "in_one_line", "learnable", "linear", "local_response_norm", "matmul", "memory",
-           "misfit", "modules", "not_empty", "number", "op_name", "option", "padding", "pool2d",
-           "probability", "reshape", "seed", "sgd", "shape", "single", "softmax_cross_entropy",
-           "static", "stored", "take_channels", "transpose", "unchanged", "unknown_name", "unused",
-           "upstream", "virtual_device", "weighted", "whole", "why_no_gpu", "window"]
+__all__ = ["array", "as_before", "axes", "backward", "broadcast", "by_name", "call", "checkable",
+           "concat", "conv2d", "converted", "convolution", "copied", "cuda_error", "device_name",
+           "dropout", "failed", "filled", "flatten", "found", "generator", "gpu", "gradient",
+           "gradients", "handed_to_numpy", "host_array", "images", "in_one_line", "learnable",
+           "linear", "local_response_norm", "matmul", "memory", "memory_limit", "misfit", "modules",
+           "no_attribute", "no_operator", "not_empty", "not_yet_tensor", "number", "op_name",
+           "option", "padding", "pool2d", "probability", "reshape", "result", "seed", "sgd",
+           "shape", "single", "softmax_cross_entropy", "static", "stored", "take_channels",
+           "transfer", "transpose", "unchanged", "unknown_name", "unused", "upstream",
+           "virtual_device", "weighted", "whole", "why_no_gpu", "window"]

@@ -3,16 +3,18 @@
 import re
 
 from ..errors import DeviceError, DeviceMemoryError, InputTypeError
+from .shapes import shown, whole
 
 __all__ = ["cuda_error", "device_name", "gpu", "host_array", "in_one_line", "memory",
-           "virtual_device", "why_no_gpu"]
+           "memory_limit", "virtual_device", "why_no_gpu"]
 
 
 def device_name(name):
     """What "gpu:1" consists of: its kind and its number; "gpu" is the first one."""
     match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name) if isinstance(name, str) else None
     if not match:
-        raise DeviceError(f"unknown device {name!r}; use 'cpu:0', 'cpu:1', 'gpu:0', 'gpu:1', ...")
+        raise DeviceError(f"unknown device {shown(name)}; use 'cpu:0', 'cpu:1', 'gpu:0', 'gpu:1', "
+                          "...")
     return match[1], int(match[2] or 0)
 
 
@@ -69,6 +71,11 @@ def memory(device, nbytes, used, limit):
         raise DeviceMemoryError(
             f"{device}: out of memory allocating {nbytes:,} bytes (in use {used:,}, limit "
             f"{limit:,}); use a smaller batch, or set_memory_limit(more)")
+
+
+def memory_limit(limit):
+    """Bytes as an int, or None for no limit."""
+    return limit if limit is None else whole("set_memory_limit", "limit", limit)
 
 
 def host_array(values, array):

@@ -4,16 +4,17 @@ import difflib
 from numbers import Integral
 
 from ..errors import InputError, InputTypeError, UnknownNameError
-from .shapes import number, whole
+from .ops import padding
+from .shapes import number, shown, whole
 
-__all__ = ["as_before", "groups", "learnable", "modules", "not_empty", "probability", "seed", "sgd",
-           "unknown_name", "weighted"]
+__all__ = ["as_before", "convolution", "found", "generator", "learnable", "modules", "not_empty",
+           "probability", "seed", "sgd", "unknown_name", "weighted"]
 
 
 def weighted(layer, shape, std, bias):
     """What a layer with weights is made of."""
     for size in shape:
-        whole(layer, f"weight {shape}: one size", size)
+        whole(layer, f"weight ({', '.join(map(shown, shape))}): one size", size)
     if std is not None and not number(layer, "std", std) >= 0:
         raise InputError(f"{layer}: std is {std}; it must not be negative")
     if isinstance(bias, bool):
@@ -34,29 +35,51 @@ def modules(given):
     return list(given)
 
 
-def groups(layer, groups, *channels):
-    if any(n % whole(layer, "groups", groups) for n in channels):
-        raise InputError(f"{layer}: groups={groups} must divide {', '.join(map(str, channels))}")
+def convolution(layer, in_channels, out_channels, pad, groups):
+    """What a layer that convolves is made of, beside its weights."""
+    padding(layer, pad)
+    inputs, kernels = (whole(layer, name, n) for name, n in (
+        ("in_channels", in_channels), ("out_channels", out_channels)))
+    if inputs % whole(layer, "groups", groups) or kernels % groups:
+        raise InputError(f"{layer}: groups={groups} must divide {inputs}, {kernels}")
+
+
+def found(path, value, Tensor, Parameter):
+    """What lies in a module: a tensor that is to be learnt must be a Parameter."""
+    if isinstance(value, Tensor) and not isinstance(value, Parameter) and (
+            value.requires_grad and value.node is None):
+        raise InputTypeError(f"{path} is a Tensor that requires a gradient, but only a Parameter "
+                             "is learnt; make it nn.Parameter(array)")
 
 
 def probability(layer, name, value):
-    if not 0 <= number(layer, name, value) < 1:
+    """The share of numbers to drop, as a float."""
+    value = number(layer, name, value)
+    if not 0 <= value < 1:
         raise InputError(f"{layer}: {name} is {value}; it is the probability to drop, in [0, 1)")
+    return value
+
+
+def generator(function, rng):
+    if not hasattr(rng, "standard_normal"):
+        raise InputTypeError(f"{function}: rng is {shown(rng)}; give a numpy.random.Generator, "
+                             "such as numpy.random.default_rng(0)")
 
 
 def seed(rng):
     """A random generator (which knows how to draw), a seed, or None."""
     is_seed = isinstance(rng, Integral) and rng >= 0
     if not (rng is None or is_seed or hasattr(rng, "standard_normal")):
-        raise InputError(f"rng is {rng!r}; give a numpy.random.Generator, a seed (a whole number, "
-                         "at least 0), or nothing")
+        raise InputError(f"rng is {shown(rng)}; give a numpy.random.Generator, a seed (a whole "
+                         "number, at least 0), or nothing")
 
 
 def unknown_name(owner, name, more=""):
     """The error for an attribute that `owner` does not have."""
-    close = difflib.get_close_matches(name, dir(owner), 1)
+    # NumPy and others ask for names with __ very often.
+    close = [] if name.startswith("__") else difflib.get_close_matches(name, dir(owner), 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return UnknownNameError(f"{type(owner).__name__} has no attribute {name!r}{hint}{more}")
+    return UnknownNameError(f"{type(owner).__name__} has no attribute {name!r}{more}{hint}")
 
 
 def sgd(parameters, rules, **numbers):
@@ -66,12 +89,15 @@ def sgd(parameters, rules, **numbers):
     for name, value in numbers.items():
         if not number("SGD", name, value) >= 0:  # nor a NaN
             raise InputError(f"SGD: {name} is {value}; it must not be negative")
-    if not all(hasattr(rule, "keys") for rule in rules.values()):
+    if not (hasattr(rules, "values") and all(hasattr(rule, "keys") for rule in rules.values())):
         raise InputTypeError("SGD: rules are {pattern: {'lr': 2.0, 'weight_decay': 0.0}, ...}; got "
-                             f"{dict(rules)}")
+                             f"{shown(rules)}")
     if unknown := {key for rule in rules.values() for key in rule} - {"lr", "weight_decay"}:
         raise InputError(f"SGD: rules has {min(unknown)!r}; a rule multiplies 'lr' or "
                          "'weight_decay'")
+    for pattern, rule in rules.items():
+        for name, value in rule.items():
+            number("SGD", f"{name} of the rule {pattern!r}", value)
 
 
 def learnable(optimizer, Tensor, name, p, others):
@@ -85,8 +111,10 @@ def learnable(optimizer, Tensor, name, p, others):
 
 
 def not_empty(optimizer, parameters):
-    if not parameters:
-        raise InputError(f"{optimizer}: there are no parameters; pass net.parameters()")
+    if not any(p.requires_grad for p in parameters.values()):
+        what = "none of the parameters has requires_grad=True" if parameters else (
+            "there are no parameters")
+        raise InputError(f"{optimizer}: {what}; pass net.parameters()")
 
 
 def as_before(optimizer, name, velocity, p):

@@ -3,7 +3,7 @@
 import math
 
 from ..errors import InputError, InputTypeError
-from .shapes import whole
+from .shapes import number, shown, whole
 
 __all__ = ["conv2d", "dropout", "images", "linear", "local_response_norm", "matmul", "padding",
            "pool2d", "softmax_cross_entropy", "window"]
@@ -24,7 +24,8 @@ def padding(op, pad):
     """`pad` on every side, or (above, below, left, right), as four ints."""
     sides = pad if isinstance(pad, tuple) else (pad,) * 4
     if len(sides) != 4:
-        raise InputError(f"{op}: pad is {pad!r}; give one number or (above, below, left, right)")
+        raise InputError(f"{op}: pad is {shown(pad)}; give one number or (above, below, left, "
+                         "right)")
     return tuple(whole(op, "pad", side, least=0) for side in sides)
 
 
@@ -40,8 +41,9 @@ def conv2d(x, w, b, stride, pad, groups):
     """stride, pad and groups, as ints."""
     images("conv2d", x)
     groups = whole("conv2d", "groups", groups)
-    if w.ndim != 4:
-        raise InputError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O)")
+    if w.ndim != 4 or 0 in w.shape:
+        raise InputError(f"conv2d: w has shape {w.shape}; it must be (KH, KW, C / groups, O), each "
+                         "at least 1")
     c, cg, o = x.shape[3], w.shape[2], w.shape[3]
     if c != cg * groups:
         raise InputError(f"conv2d: x {x.shape} has {c} channels but w {w.shape} is made for "
@@ -60,16 +62,19 @@ def pool2d(op, x, size, stride, most=math.inf):
     return whole(op, "size", size, most=most), whole(op, "stride", stride)
 
 
-def local_response_norm(x, size, k, alpha):
-    """size, as an int."""
-    images("local_response_norm", x)
-    size = whole("local_response_norm", "size", size)
+def local_response_norm(x, size, k, alpha, beta):
+    """The options, as an int and three real numbers."""
+    op = "local_response_norm"
+    images(op, x)
+    size = whole(op, "size", size)
     if size % 2 == 0:
-        raise InputError(f"local_response_norm: size is {size}; it must be odd, to have a middle")
-    if not (k > 0 and alpha >= 0):
-        raise InputError(f"local_response_norm: k is {k}, alpha is {alpha}; k must be positive, so "
-                         "that an image of zeros has something to be divided by, alpha at least 0")
-    return size
+        raise InputError(f"{op}: size is {size}; it must be odd, to have a middle")
+    k, alpha, beta = number(op, "k", k), number(op, "alpha", alpha), number(op, "beta", beta)
+    if not (k > 0 and alpha >= 0 and math.isfinite(beta)):
+        raise InputError(f"{op}: k is {k}, alpha is {alpha}, beta is {beta}; k must be positive, "
+                         "so that an image of zeros has something to be divided by, alpha at "
+                         "least 0, beta finite")
+    return size, k, alpha, beta
 
 
 def dropout(x, mask):

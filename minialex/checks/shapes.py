@@ -3,36 +3,58 @@
 import math
 from numbers import Integral
 
-from ..errors import InputError, InputTypeError
+from ..errors import InputError, InputTypeError, MinialexError
 
-__all__ = ["axes", "broadcast", "concat", "filled", "flatten", "number", "reshape", "shape",
-           "take_channels", "transpose", "whole"]
+__all__ = ["axes", "broadcast", "concat", "converted", "filled", "flatten", "number", "reshape",
+           "shape", "shown", "take_channels", "transpose", "whole"]
+
+
+def shown(value):
+    """A value as messages show it: itself, or what it is where that takes long or several lines."""
+    text, shape = repr(value), getattr(value, "shape", None)
+    if len(text) <= 60 and "\n" not in text:
+        return text
+    return f"a {type(value).__name__}" + (f" of shape {shape}" if shape is not None else "")
+
+
+def converted(convert, values):
+    """What `convert`, a function of NumPy, makes of values that may not be an array."""
+    try:
+        return convert(values)
+    except ValueError as error:
+        if isinstance(error, MinialexError):
+            raise
+        raise InputError(f"{shown(values)} is not an array; give all rows of a list the same "
+                         f"length ({error})") from None
 
 
 def whole(op, name, value, least=1, most=math.inf):
     """An option that counts something, as an int; NumPy's integers will do."""
     if not isinstance(value, Integral) or isinstance(value, bool) or not least <= value <= most:
         limits = f"at least {least}" + (f" and at most {most}" if most < math.inf else "")
-        raise InputError(f"{op}: {name} is {value!r}; it must be a whole number, {limits}")
+        raise InputError(f"{op}: {name} is {shown(value)}; it must be a whole number, {limits}")
     return int(value)
 
 
 def shape(function, sizes):
     """Sizes that were given one by one."""
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        raise InputTypeError(f"{function}: the shape is {sizes[0]}; give its sizes one by one: "
-                             f"{function}({', '.join(map(str, sizes[0]))})")
+        raise InputTypeError(f"{function}: the shape is {shown(sizes[0])}; give its sizes one by "
+                             f"one, as in {function}(2, 3), or {function}(*shape)")
     return tuple(whole(function, "a size", size, least=0) for size in sizes)
 
 
 def number(op, name, value):
     """A real number, as Python's int or float: one of NumPy's would promote float32."""
+    remedy = "it must be a number"
     try:
-        if not isinstance(value, (str, bytes)):  # float("2") would take it
+        if hasattr(value, "requires_grad"):  # float(tensor) would lose its gradient
+            remedy += f", and gets no gradient; give {name}.item()"
+        elif not isinstance(value, (str, bytes)):  # float("2") would take it
             return value if isinstance(value, int) else float(value)
     except (TypeError, ValueError):
         pass
-    raise InputTypeError(f"{op}: {name} is {value!r}; it must be a number")
+    raise InputTypeError(f"{op}: {name} is {shown(value)}; {remedy}")
 
 
 def axes(op, x, axis):
@@ -43,8 +65,8 @@ def axes(op, x, axis):
     found = {int(a) % x.ndim for a in given  # `int` is asked for first, because that is quick
              if isinstance(a, (int, Integral)) and -x.ndim <= a < x.ndim}
     if len(found) < len(given):
-        raise InputError(f"{op}: axis is {axis} but x has shape {x.shape}; name each axis once, "
-                         f"{-x.ndim} .. {x.ndim - 1}")
+        remedy = f"name each axis once, {-x.ndim} .. {x.ndim - 1}" if x.ndim else "it has no axes"
+        raise InputError(f"{op}: axis is {shown(axis)} but x has shape {x.shape}; {remedy}")
     return tuple(found)
 
 
@@ -75,7 +97,7 @@ def reshape(x, shape):
         fine = math.prod(sizes) == x.size and -1 not in sizes
     if not fine:
         raise InputError(f"reshape: x {x.shape} holds {x.size} numbers, which do not fill the "
-                         f"shape {shape}; its sizes must multiply to {x.size}")
+                         f"shape {shown(shape)}; its sizes must multiply to {x.size}")
 
 
 def flatten(x):
@@ -88,7 +110,7 @@ def transpose(x, axes):
     order = range(x.ndim)[::-1] if axes is None else axes
     known = isinstance(order, (range, tuple, list)) and len(order) == x.ndim
     if not known or any(list(order).count(axis) != 1 for axis in range(x.ndim)):
-        raise InputError(f"transpose: axes is {axes!r} for x {x.shape}; name each axis once")
+        raise InputError(f"transpose: axes is {shown(axes)} for x {x.shape}; name each axis once")
     return tuple(order)
 
 
@@ -110,8 +132,10 @@ def concat(arrays, axis):
 def take_channels(x, start, stop):
     """start and stop, as ints."""
     channels = x.shape[-1] if x.ndim else 0
+    for name, value in (("start", start), ("stop", stop)):
+        if not isinstance(value, Integral):
+            whole("take_channels", name, value, least=0)
     if not 0 <= start < stop <= channels:
         raise InputError(f"take_channels: start={start}, stop={stop} but x {x.shape} has channels "
                          f"0 .. {channels}; give 0 <= start < stop <= {channels}")
-    return (whole("take_channels", "start", start, least=0),
-            whole("take_channels", "stop", stop))
+    return int(start), int(stop)

@@ -1,13 +1,26 @@
 """How ops are called, and what the tape may hold."""
 
 from ..errors import DeviceError, InputError, InputTypeError, MinialexError, UsageError
+from .layers import unknown_name
 
-__all__ = ["array", "backward", "call", "copied", "failed", "gradient", "gradients",
-           "handed_to_numpy", "misfit", "op_name", "option", "single", "static", "stored",
-           "unchanged", "unused", "upstream"]
+__all__ = ["array", "backward", "by_name", "call", "checkable", "copied", "failed", "gradient",
+           "gradients", "handed_to_numpy", "misfit", "no_attribute", "no_operator",
+           "not_yet_tensor", "op_name", "option", "result", "single", "static", "stored",
+           "transfer", "unchanged", "unused", "upstream"]
 
 
 # Calls of an op
+
+
+def no_attribute(tensor, name):
+    raise unknown_name(tensor, name, "; ops are functions, as in ops.sum(x), and x.numpy() is an "
+                       "array")
+
+
+def no_operator(tensor, other):
+    raise InputTypeError("a Tensor has no [...] and no < or >, through which no gradient would "
+                         "flow; use x.numpy(), x.item() for a single number, or an op such as "
+                         "take_channels(x, start, stop)")
 
 
 def op_name(function):
@@ -32,10 +45,11 @@ def call(op, signature, inputs, options):
         raise InputTypeError(f"{op}: {error}; call {op}{shown}") from None
 
 
-def failed(op, error, signature, inputs, options):
-    """An op has raised this error: because of the call, or of numbers that are no floats?"""
-    if isinstance(error, MinialexError):
-        return
+def failed(function, error, signature, inputs, options):
+    """An op has raised this error: because of the call, or of numbers that are not floats?"""
+    op, ours = op_name(function), str(function.__module__).startswith("minialex.")
+    if isinstance(error, MinialexError) or not (ours or isinstance(error, TypeError)):
+        return  # the op of a user may well raise a ValueError of its own
     for name, x in call(op, signature, inputs, options).arguments.items():
         if hasattr(x, "requires_grad") and x.dtype.kind != "f":
             raise InputTypeError(f"{op}: {name} is {x.dtype}; it works on floats, so give it as "
@@ -80,13 +94,42 @@ def misfit(function, Tensor, named, inputs):
                          f"converted silently; give {here} as array.astype('{kept.dtype}')")
 
 
+def transfer(x, Tensor, device):
+    if not isinstance(x, Tensor):
+        raise InputTypeError(f"transfer: x is a {type(x).__name__}; wrap it: Tensor(x, '{device}')")
+
+
+# A check of gradients
+
+
+def checkable(checker, function, inputs):
+    if not callable(function):
+        raise InputTypeError(f"{checker}: function is a {type(function).__name__}; give the "
+                             "function itself, not its result")
+    if not inputs:
+        raise InputError(f"{checker}: no inputs; give at least one array to differentiate by")
+
+
+def result(checker, Tensor, value):
+    if not isinstance(value, Tensor):
+        raise InputTypeError(f"{checker}: the function returned a {type(value).__name__}; it must "
+                             "return one Tensor")
+    return value
+
+
 # The tape
+
+
+def not_yet_tensor(array, Tensor):
+    if isinstance(array, Tensor):
+        raise InputTypeError("Tensor: array is a Tensor; use transfer(x, device) or x.detach()")
 
 
 def array(array, requires_grad):
     """What a Tensor may be made of."""
-    if array.dtype.kind not in "fiub":
-        raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans")
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans "
+                             "of up to 64 bits")
     if requires_grad and array.dtype.kind != "f":
         raise InputTypeError(f"Tensor: {array.dtype} has no gradient; use array.astype('float32')")
 
@@ -122,8 +165,8 @@ def gradient(tensor, given):
 def single(tensor):
     """The tensor, which must have one element."""
     if tensor.size != 1:
-        raise InputError(f"a tensor of shape {tensor.shape} is no single number, which has size 1; "
-                         "use x.numpy()")
+        raise InputError(f"a tensor of shape {tensor.shape} is not a single number; use "
+                         "x.numpy(), or ops.sum or ops.mean")
     return tensor
 
 
@@ -142,10 +185,12 @@ def upstream(tensor, gradient):
     if gradient.shape != tensor.shape or gradient.dtype.kind not in "fiub":
         raise InputError(f"backward: gradient is {gradient.dtype} {gradient.shape}; give real "
                          f"numbers of shape {tensor.shape}, as the tensor")
+    return gradient
 
 
 def gradients(op, gradients, parents):
-    """What the `backward` of an op returned, for the inputs that are its parents on the tape."""
+    """What the `backward` of an op returned, as a tuple: one for each parent on the tape."""
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     if len(gradients) != len(parents):
         raise UsageError(f"{op}: backward must return {len(parents)} gradients, one for each "
                          f"input, but returned {len(gradients)}")
@@ -155,6 +200,7 @@ def gradients(op, gradients, parents):
             got = "None" if g is None else f"{g.dtype} {g.shape}"
             raise UsageError(f"{op}: backward returned {got} for input {index}, which is "
                              f"{parent.dtype} {parent.shape}")
+    return gradients
 
 
 def unused(op, backward):
@@ -171,6 +217,14 @@ def unchanged(op, index, leaf, made, device):
         raise UsageError(f"{op}: backward after input {index} was changed by an optimizer, loaded "
                          "or moved; run the forward pass again, or call all backward() before "
                          "step()")
+
+
+def by_name(what, arrays):
+    """The arrays, if they have names."""
+    if not hasattr(arrays, "items"):
+        raise InputTypeError(f"{what}: state is a {type(arrays).__name__}; give a dict of arrays "
+                             "by name, such as np.load(file) or net.state()")
+    return arrays
 
 
 def stored(tensors, arrays, what):

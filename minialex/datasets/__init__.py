@@ -14,7 +14,7 @@ from .feed.views import ColourNoise, Preparation, Views
 from .formats.idx import read_idx, write_idx
 from .formats.picture import read_image
 from .images import ImageSet, Statistics
-from .open import Data, image_folder, open
+from .open import Data, open
 from .sets import SETS
 from .sets.cifar10 import cifar10
 from .sets.fashion_mnist import fashion_mnist
@@ -24,5 +24,5 @@ from .shards.read import is_prepared, prepared
 
 __all__ = ["Batch", "ColourNoise", "Data", "DataError", "ImageSet", "MissingSetError",
            "Preparation", "SETS", "Statistics", "Views", "batches", "cifar10", "data_folder",
-           "fashion_mnist", "find_set", "get_set", "image_folder", "is_prepared", "mnist", "open",
-           "pictures_in", "prepared", "read_idx", "read_image", "write_idx"]
+           "fashion_mnist", "find_set", "get_set", "is_prepared", "mnist", "open", "pictures_in",
+           "prepared", "read_idx", "read_image", "write_idx"]

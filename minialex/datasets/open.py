@@ -13,12 +13,12 @@ from .errors import DataError, MissingSetError
 from .images import ImageSet
 from .sets import SETS
 from .sets.facts import PublicSet
-from .sets.folder import SPLITS, folder_source
+from .sets.folder import folder_source
 from .sets.imagenet import imagenet_source, is_imagenet
-from .sets.source import Source, image_set
+from .sets.source import image_set
 from .shards.read import ABOUT, prepared
 
-__all__ = ["Data", "image_folder", "open"]
+__all__ = ["Data", "open"]
 
 
 class Data(NamedTuple):
@@ -34,11 +34,10 @@ class Data(NamedTuple):
         return "test" if self.test is not self.val else self.val_name
 
     def __str__(self) -> str:
-        counts = [f"{len(images):,} {name}" for images, name in (
-            (self.train, "training"), (self.val, "validation"), (self.test, "test"))]
-        if self.test is self.val:
-            counts = [counts[0], counts[1 if self.val_name == "val" else 2]]
-        return (f"{self.train.name}: {', '.join(counts[:-1])} and {counts[-1]} images, "
+        splits = {"training": self.train, self.val_name: self.val, self.test_name: self.test}
+        *most, last = (f"{len(images):,} {'validation' if name == 'val' else name}"
+                       for name, images in splits.items())
+        return (f"{self.train.name}: {', '.join(most)} and {last} images, "
                 f"{len(self.train.classes)} classes")
 
 
@@ -59,28 +58,9 @@ def open(name: str | os.PathLike[str], side: int = 256,
     others = [split for split in ("val", "test") if split in splits]
     if not others:
         raise DataError(f"{name}: there is no folder val or test with folders of classes beside "
-                        "train; put some pictures of each class there, to measure what is learnt"
-                        "")
+                        "train; put some pictures of each class there, to measure what is "
+                        "learnt")
     return Data(splits["train"], splits[others[0]], splits[others[-1]], others[0])
-
-
-def image_folder(folder: str | os.PathLike[str], split: str = "train",
-                 side: int = 256) -> ImageSet:
-    """The pictures of FOLDER/train/CLASS, or val or test beside train, as squares of `side` pixels.
-
-    split: "train", "val" or "test"; the folder of val may also be called validation or valid. A
-    class may have folders inside; hidden files, and files without the ending of a picture, are left
-    out.
-    Raises DataError if the folder has no such split, no classes or no pictures, if there is nothing
-    to learn a class from, or if val or test has a class that train lacks.
-    """
-    if split not in SPLITS:
-        raise DataError(f"split is {split!r}; it must be 'train', 'val' or 'test'")
-    source = _source(Path(folder))
-    if split not in source.splits:
-        raise DataError(f"{Path(folder) / split}: no such folder, or none of classes in it; "
-                        f"pictures must lie in {Path(folder) / split}/CLASS/*.jpg")
-    return image_set(source, split, side, Path(folder).resolve().name)
 
 
 def _public(known: PublicSet, side: int, place: str | os.PathLike[str] | None,
@@ -104,15 +84,10 @@ def _in_folder(root: Path, side: int, squeeze: bool) -> Mapping[str, ImageSet]:
                         f"{', '.join(SETS)}, or a folder of train/CLASS/*.jpg")
     if (root / ABOUT).is_file():
         return prepared(root)
-    source = _source(root)
-    return {split: image_set(source, split, side, root.resolve().name, squeeze)
-            for split in source.splits}
-
-
-def _source(root: Path) -> Source:
-    if is_imagenet(root):
-        return imagenet_source(root)
-    if not (root / "train").is_dir():
+    official = is_imagenet(root)
+    if not official and not (root / "train").is_dir():
         raise DataError(f"{root}: there is no folder train; pictures must lie in "
                         f"{root / 'train'}/CLASS/*.jpg, and in val and test beside train")
-    return folder_source(root)
+    source = imagenet_source(root) if official else folder_source(root)
+    return {split: image_set(source, split, side, root.resolve().name, squeeze)
+            for split in source.splits}

@@ -11,7 +11,7 @@ import numpy as np
 from .. import nn, ops
 from ..backend import Device
 from ..checks import number, padding, whole
-from ..errors import InputError
+from ..errors import InputError, InputTypeError
 from ..ops.common import output_size
 from ..tensor import Tensor
 
@@ -199,6 +199,9 @@ class AlexNet(nn.Module):
 
     def _from_host(self, images: np.ndarray | Tensor, device: Device) -> Tensor:
         expected = (self.image_size, self.image_size, self.channels)
+        if not hasattr(images, "dtype"):
+            raise InputTypeError(f"AlexNet: images is a {type(images).__name__}; give an array or "
+                                 "a Tensor")
         if images.ndim != 4 or images.shape[1:] != expected or not images.shape[0]:
             raise InputError(f"AlexNet: images has shape {tuple(images.shape)}; it must be "
                              f"(N, {', '.join(map(str, expected))}) with N at least 1")

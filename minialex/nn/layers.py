@@ -43,8 +43,7 @@ class Conv2d(_Weighted):
                  pad: int | tuple[int, int, int, int] = 0, groups: int = 1,
                  std: float | None = None, bias: float | None = 0.0, rng: Rng = None,
                  device: Place = None) -> None:
-        checks.padding("Conv2d", pad)
-        checks.groups("Conv2d", groups, in_channels, out_channels)
+        checks.convolution("Conv2d", in_channels, out_channels, pad, groups)
         self.stride, self.pad, self.groups = checks.whole("Conv2d", "stride", stride), pad, groups
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         super().__init__(shape, std, bias, rng, device)
@@ -69,9 +68,8 @@ class _Pool(Module):
     """A window of `size` rows and columns that moves by `stride`."""
 
     def __init__(self, size: int, stride: int) -> None:
-        name = type(self).__name__
-        self.size = checks.whole(name, "size", size)
-        self.stride = checks.whole(name, "stride", stride)
+        self.size = checks.whole(type(self).__name__, "size", size)
+        self.stride = checks.whole(type(self).__name__, "stride", stride)
 
 
 class MaxPool2d(_Pool):
@@ -129,8 +127,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        checks.probability("Dropout", "p", p)
-        self.p, self.rng = p, init.generator(rng)
+        self.p, self.rng = checks.probability("Dropout", "p", p), init.generator(rng)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

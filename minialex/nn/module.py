@@ -140,6 +140,7 @@ class Module:
 
 def _walk(value: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """Every module and parameter in `value`, itself included, with its path; each once."""
+    checks.found(path, value, Tensor, Parameter)
     if not isinstance(value, (Module, Parameter, dict, list, tuple)) or id(value) in seen:
         return
     seen.add(id(value))  # a module may be shared, or know the one that it is in

@@ -1,7 +1,7 @@
 """Nonlinearities, one number at a time."""
 
 from ..operation import op
-from .common import each_item, select
+from .common import in_parts, select
 
 __all__ = ["relu", "sigmoid", "tanh"]
 
@@ -12,23 +12,17 @@ def relu(xp, x):
 
     Paper: section 3.1.  Built in chapter 06.
     """
-    y = xp.empty(x.shape, x.dtype)
-    each_item(xp, x, lambda part: xp.maximum(x[part], 0, out=y[part]))
-
-    def backward(gy):
-        gx = xp.empty(y.shape, gy.dtype)
-        each_item(xp, y, lambda part: select(xp, y[part] != 0, gy[part], gx[part]))
-        return gx
-
-    return y, backward
+    y = in_parts(xp, x.shape, x.dtype, lambda part, out: xp.maximum(x[part], 0, out=out))
+    return y, lambda gy: in_parts(
+        xp, y.shape, gy.dtype, lambda part, out: select(xp, y[part] != 0, gy[part], out))
 
 
 @op
 def tanh(xp, x):
     """Hyperbolic tangent, in (-1, 1).  Keeps y.  Paper: section 3.1.  Built in chapter 06."""
-    y = xp.empty(x.shape, x.dtype)
-    each_item(xp, x, lambda part: xp.tanh(x[part], out=y[part]))
-    return y, lambda gy: gy * (1 - y * y)
+    y = in_parts(xp, x.shape, x.dtype, lambda part, out: xp.tanh(x[part], out=out))
+    return y, lambda gy: in_parts(xp, y.shape, gy.dtype, lambda part, out: xp.multiply(
+        gy[part], xp.subtract(1, xp.square(y[part], out=out), out=out), out=out))
 
 
 @op

@@ -81,7 +81,9 @@ def power(xp, a, exponent):
     def backward(gy):
         if exponent == 0:
             return xp.zeros(gy.shape, gy.dtype)  # also where a or gy is infinite
-        if not 0 < exponent < 1:
+        if exponent < 0:  # a ** (exponent - 1) may be infinite where the gradient is not
+            return gy / a * a**exponent * exponent
+        if exponent >= 1:
             return gy * a ** (exponent - 1) * exponent
         steep = a == 0
         slope = (a + steep) ** (exponent - 1) * exponent  # 1 in place of 0

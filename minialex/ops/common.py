@@ -2,7 +2,7 @@
 
 from .. import checks
 
-__all__ = ["each_item", "output_size", "select", "sum_wide"]
+__all__ = ["in_parts", "output_size", "select", "sum_wide"]
 
 
 def output_size(op, image, window, stride, pad=(0, 0, 0, 0)):
@@ -12,12 +12,18 @@ def output_size(op, image, window, stride, pad=(0, 0, 0, 0)):
     return (h - window[0]) // stride + 1, (w - window[1]) // stride + 1
 
 
-def each_item(xp, like, fn):
-    """Call `fn(part)` for slices of the first axis of `like`, the threads sharing the work."""
-    if like.ndim == 0 or like.nbytes < 2**13:  # not worth a thread, which costs 10 microseconds
-        fn(...)
+def in_parts(xp, shape, dtype, fn, scratch_bytes=None):
+    """A new array: fn(part, out) fills a slice of the first axis, the threads sharing the work.
+
+    scratch_bytes: what fn needs for one item, as in `xp.over_batch`; by default twice the result.
+    """
+    y = xp.empty(shape, dtype)
+    if scratch_bytes is None and (y.ndim == 0 or y.nbytes < 2**13):  # not worth a thread
+        fn(..., y)
     else:
-        xp.over_batch(fn, len(like), 2 * like.nbytes // max(len(like), 1))
+        each = 2 * y.nbytes // max(len(y), 1) if scratch_bytes is None else scratch_bytes
+        xp.over_batch(lambda part: fn(part, y[part]), len(y), each)
+    return y
 
 
 def sum_wide(a, axes):

@@ -2,7 +2,7 @@
 
 from .. import checks
 from ..operation import op
-from .common import output_size
+from .common import in_parts, output_size
 
 __all__ = ["conv2d"]
 
@@ -22,22 +22,27 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     oh, ow = output_size("conv2d", x.shape[1:3], (kh, kw), stride, pad)
     k, og = kh * kw * cg, o // groups
     kernels = w.reshape(k, o)  # (KH, KW, CG, O) -> (KH * KW * CG, O): one column per kernel
-    y = xp.empty((x.shape[0], oh, ow, o), x.dtype)
     scratch_bytes = oh * ow * k * x.itemsize
+    bias = b is not None and xp.broadcast_to(b, (ow, o)).reshape(ow * o)  # for a whole row of y
     split = [(slice(g * cg, (g + 1) * cg), slice(g * og, (g + 1) * og)) for g in range(groups)]
 
-    def forward(part):
-        rows = y[part].reshape(-1, o)  # (n, OH, OW, O) -> (n * OH * OW, O), the same memory
+    def forward(part, out):
+        rows = out.reshape(-1, o)  # (n, OH, OW, O) -> (n * OH * OW, O), the same memory
         for seen, made in split:
             columns = xp.patches(x[part, :, :, seen], (kh, kw), stride, pad).reshape(-1, k)
             xp.matmul(columns, kernels[:, made], out=rows[:, made])
         if b is not None:
-            xp.add(rows, b, out=rows)
-
-    xp.over_batch(forward, x.shape[0], scratch_bytes)
+            xp.add(out.reshape(-1, ow * o), bias, out=out.reshape(-1, ow * o))
 
     def backward(gy, needs):
-        gx = xp.empty(x.shape, x.dtype) if needs[0] else None
+        gx, ones = xp.empty(x.shape, x.dtype) if needs[0] else None, xp.ones(ow, x.dtype)
+        back = tuple(size - 1 - side for size, side in zip((kh, kh, kw, kw), pad, strict=True))
+        # A convolution as well: of gy, with the kernels turned by 180 degrees. It needs no sum of
+        # patches; but only where it has no more of them to cut out is it faster.
+        turn = (needs[0] and groups == stride == 1 and min(back) >= 0
+                and o * x.shape[1] * x.shape[2] <= cg * oh * ow)
+        if turn:
+            gx, _ = conv2d.on_arrays(xp, gy, w[::-1, ::-1].transpose(0, 1, 3, 2), pad=back)
 
         def pull(part):
             rows = gy[part].reshape(-1, o)  # (n * OH * OW, O)
@@ -47,15 +52,16 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
                 columns = xp.patches(xs, (kh, kw), stride, pad)  # (n, OH, OW, K)
                 flat = columns.reshape(-1, k)
                 xp.matmul(flat.T, rows[:, made], out=gw[:, made])
-                if needs[0]:
+                if needs[0] and not turn:
                     # The patches have served; their memory takes the gradient of the patches.
                     xp.matmul(rows[:, made], kernels[:, made].T, out=flat)
                     gx[part, :, :, seen] = xp.add_patches(columns, xs.shape, (kh, kw), stride, pad)
-            # In two stages, because one long sum of float32 loses digits, and is slow on a GPU.
-            wide = "float64" if ow > 256 else None  # for all, it takes twice as long
-            return gw, gy[part].sum(axis=2, dtype=wide).sum(axis=(0, 1), dtype="float64")
+            # In two stages, because one long sum of float32 loses digits, and is slow on a GPU. A
+            # product with ones is a sum too, and takes a third of the time.
+            lines = ones @ gy[part] if ow <= 256 else gy[part].sum(axis=2, dtype="float64")
+            return gw, lines.sum(axis=(0, 1), dtype="float64")
 
         gw, gb = xp.over_batch(pull, x.shape[0], scratch_bytes)
         return (gx, gw.reshape(w.shape), gb.astype(w.dtype))[: len(needs)]
 
-    return y, backward
+    return in_parts(xp, (x.shape[0], oh, ow, o), x.dtype, forward, scratch_bytes), backward

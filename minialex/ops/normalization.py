@@ -2,33 +2,25 @@
 
 from .. import checks
 from ..operation import op
+from .common import in_parts
 
 __all__ = ["local_response_norm"]
 
 
-def _channel_sum(xp, a, b, size):
-    """Sum of a * b over the `size` channels around each channel; outside there are zeros.
+def _channel_sum(xp, padded, size):
+    """Sum over the `size` channels around each channel of (N, H, W, C + size - 1).
 
-    A gap of zeros between the pixels lets a window slide over all of them as one long row: few
-    long additions instead of many of C numbers (measured: 1.7 to 2.4 times faster, C = 12 to 128).
+    The gap of zeros between the pixels lets a window slide over all of them as one long row: few
+    long additions instead of many of C numbers (measured: 1.7 to 2.4 times faster, C = 12 to 128);
+    and adding pairs takes fewer.
     """
-    half, c = size // 2, a.shape[-1]
-    padded = xp.zeros((*a.shape[:-1], c + 2 * half), a.dtype)
-    xp.multiply(a, b, out=padded[..., half : half + c])
-    row, total = padded.reshape(-1), xp.empty(padded.shape, a.dtype)
-    sums = total.reshape(-1)[: row.size - 2 * half]
+    row, total = padded.reshape(-1), xp.empty(padded.shape, padded.dtype)
+    sums = total.reshape(-1)[: row.size - size + 1]
+    pairs = xp.add(row[:-1], row[1:], out=xp.empty((row.size - 1,), row.dtype))
     so_far = row[: sums.size]
-    for shift in range(1, size):
-        so_far = xp.add(so_far, row[shift : shift + sums.size], out=sums)
-    return (total if size > 1 else padded)[..., :c]  # the rest is what lies over the gaps
-
-
-def _power(xp, s, beta):
-    """s ** beta, in place; 3/4 = 1/2 + 1/4 by square roots, an instruction of every processor."""
-    if beta != 0.75:
-        return xp.power(s, beta, out=s)
-    root = xp.sqrt(s, out=xp.empty(s.shape, s.dtype))
-    return xp.multiply(root, xp.sqrt(root, out=s), out=s)
+    for shift in range(1, size, 2):
+        so_far = xp.add(so_far, pairs[shift : shift + sums.size], out=sums)
+    return (total if size > 1 else padded)[..., : padded.shape[-1] - size + 1]
 
 
 @op
@@ -43,34 +35,35 @@ def local_response_norm(xp, x, *, size=5, k=2.0, alpha=1e-4, beta=0.75):
     Keeps x; s is computed again in backward, image by image in the cache, which costs less than
     fetching it from memory.  Paper: section 3.3.  Built in chapter 06.
     """
-    size = checks.local_response_norm(x, size, k, alpha)
-    y = xp.empty(x.shape, x.dtype)
-    scratch_bytes = 4 * x.nbytes // x.shape[0]
+    size, k, alpha, beta = checks.local_response_norm(x, size, k, alpha, beta)
+    (n, h, w, c), half = x.shape, size // 2
+    scratch_bytes = 5 * x.nbytes // n
 
     def energy(xs):
-        s = xp.multiply(xs, alpha**0.5, out=xp.empty(xs.shape, xs.dtype))  # a square has no room
-        return xp.add(_channel_sum(xp, s, s, size), k, out=s)
+        """s; and the array with gaps in which sums over channels are made, with the view of C."""
+        s = xp.multiply(xs, alpha**0.5, out=xp.empty(xs.shape, x.dtype))  # a square has no room
+        padded = xp.zeros((len(xs), h, w, c + 2 * half), x.dtype)
+        inner = padded[..., half : half + c]
+        xp.square(s, out=inner)
+        return xp.add(_channel_sum(xp, padded, size), k, out=s), padded, inner
 
-    def forward(part):
-        xp.divide(x[part], _power(xp, energy(x[part]), beta), out=y[part])
-
-    xp.over_batch(forward, x.shape[0], scratch_bytes)
+    def forward(part, out):
+        s = energy(x[part])[0]
+        xp.divide(x[part], xp.power(s, beta, out=s), out=out)
 
     def backward(gy):
-        gx = xp.empty(x.shape, gy.dtype)
-
-        def pull(part):
+        def pull(part, g):
             # gx = gy / s**beta - 2 alpha beta x * sum of (gy / s**beta * x / s): the window is
             # symmetric, so the same sum over channels carries the gradient back.
-            xs, g = x[part], gx[part]
-            s = energy(xs)
+            xs = x[part]
+            s, padded, inner = energy(xs)
             ratio = xp.divide(xs, s, out=xp.empty(s.shape, s.dtype))
-            xp.divide(gy[part], _power(xp, s, beta), out=g)
-            across = xp.multiply(_channel_sum(xp, g, ratio, size), xs, out=ratio)
+            xp.divide(gy[part], xp.power(s, beta, out=s), out=g)
+            xp.multiply(g, ratio, out=inner)
+            across = xp.multiply(_channel_sum(xp, padded, size), xs, out=ratio)
             xp.multiply(across, 2 * alpha * beta, out=across)
             xp.subtract(g, across, out=g)
 
-        xp.over_batch(pull, x.shape[0], scratch_bytes)
-        return gx
+        return in_parts(xp, x.shape, gy.dtype, pull, scratch_bytes)
 
-    return y, backward
+    return in_parts(xp, x.shape, x.dtype, forward, scratch_bytes), backward

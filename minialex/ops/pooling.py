@@ -2,7 +2,7 @@
 
 from .. import checks
 from ..operation import op
-from .common import output_size, select
+from .common import in_parts, output_size, select
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
@@ -31,10 +31,13 @@ def _largest(xp, a, windows, out, which):
         xp.add(which, smaller, out=which)
 
 
-def _give_back(xp, gy, which, gviews, stride):
-    """Give gy to that one of the gviews, which hold zeros, that was the largest."""
+def _give_back(xp, gy, which, gx, windows):
+    """Give gy to that number of each window that was the largest, and 0 to all others."""
+    axis, size, stride, positions = windows
+    # The first `stride` views write to all that lies before this, unless windows leave gaps.
+    gx[(slice(None),) * axis + (slice(stride * positions if stride <= size else 0, None),)] = 0
     hit, given = xp.empty(gy.shape, bool), xp.empty(gy.shape, gy.dtype)
-    for k, gview in enumerate(gviews):
+    for k, gview in enumerate(_shifts(gx, *windows)):
         xp.equal(which, k, out=hit)
         if k < stride:  # no view before it has written there
             select(xp, hit, gy, out=gview)
@@ -55,31 +58,24 @@ def max_pool2d(xp, x, *, size, stride):
     size, stride = checks.pool2d("max_pool2d", x, size, stride, most=255)
     n, h, w, c = x.shape
     oh, ow = output_size("max_pool2d", (h, w), (size, size), stride)
-    y = xp.empty((n, oh, ow, c), x.dtype)
     row, column = xp.empty((n, oh, w, c), xp.uint8), xp.empty((n, oh, ow, c), xp.uint8)
     down, across = (1, size, stride, oh), (2, size, stride, ow)  # what _shifts is given
     scratch_bytes = 2 * x.nbytes // n
 
-    def forward(part):
+    def forward(part, out):
         best = xp.empty(row[part].shape, x.dtype)  # the largest down each column of a window
         _largest(xp, x[part], down, best, row[part])
-        _largest(xp, best, across, y[part], column[part])
-
-    xp.over_batch(forward, n, scratch_bytes)
+        _largest(xp, best, across, out, column[part])
 
     def backward(gy):
-        gx = xp.empty((n, h, w, c), gy.dtype)
+        def pull(part, gx):
+            gbest = xp.empty(row[part].shape, gy.dtype)
+            _give_back(xp, gy[part], column[part], gbest, across)
+            _give_back(xp, gbest, row[part], gx, down)
 
-        def pull(part):
-            gx[part] = 0
-            gbest = xp.zeros(row[part].shape, gy.dtype)
-            _give_back(xp, gy[part], column[part], _shifts(gbest, *across), stride)
-            _give_back(xp, gbest, row[part], _shifts(gx[part], *down), stride)
+        return in_parts(xp, (n, h, w, c), gy.dtype, pull, scratch_bytes)
 
-        xp.over_batch(pull, n, scratch_bytes)
-        return gx
-
-    return y, backward
+    return in_parts(xp, (n, oh, ow, c), x.dtype, forward, scratch_bytes), backward
 
 
 @op
@@ -101,7 +97,8 @@ def avg_pool2d(xp, x, *, size, stride):
         xp.add(y, view, out=y)
 
     def backward(gy):
-        each, gcolumn = gy * share, xp.zeros((n, oh, w, c), gy.dtype)
+        each = xp.multiply(gy, share, out=xp.empty(gy.shape, gy.dtype))
+        gcolumn = xp.zeros((n, oh, w, c), gy.dtype)
         for gview in _shifts(gcolumn, 2, size, stride, ow):
             xp.add(gview, each, out=gview)
         gx = xp.zeros((n, h, w, c), gy.dtype)

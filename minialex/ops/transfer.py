@@ -1,8 +1,7 @@
 """The only bridge between two devices."""
 
-from .. import backend
+from .. import backend, checks
 from ..backend import Device
-from ..errors import InputTypeError
 from ..tensor import Tensor, record
 
 __all__ = ["transfer"]
@@ -15,8 +14,7 @@ def transfer(x: Tensor, device: str | Device, *, label: str = "") -> Tensor:
     label: what `backend.record_transfers` calls this copy.  Not an `@op`, because it alone works on
     two devices.  Paper: section 3.2 (the columns talk in certain layers).  Built in chapter 08.
     """
-    if not isinstance(x, Tensor):
-        raise InputTypeError(f"transfer: x is a {type(x).__name__}; wrap it: Tensor(x, '{device}')")
+    checks.transfer(x, Tensor, device)
     source, destination = x.device, backend.device(device)
     if source is destination:
         return x

@@ -1,6 +1,6 @@
 """One weird trick: convolutions data parallel, fully connected layers model parallel.
 
-Convolutions have nine tenths of the work and a twentieth of the weights, fully connected layers the
+Convolutions have nine tenths of the work and 4 % of the weights, fully connected layers the
 reverse. So each rank sees its share of the images with all kernels, as in data parallelism. Then
 each has a share of the units of fc6, fc7 and fc8, and needs the images of all ranks. They are sent
 in turns, as in the paper's scheme (c). In each turn every rank sends a part of its images to all,

@@ -195,7 +195,7 @@ class MpiCommunicator(Communicator):
         watch = threading.Thread(target=self._watch, args=(ended,), daemon=True)
         watch.start()
         try:
-            with open(os.devnull, "w") as nowhere, ExitStack() as stack:
+            with open(os.devnull, "w", encoding="utf-8") as nowhere, ExitStack() as stack:
                 if self.rank:
                     stack.enter_context(redirect_stdout(nowhere))
                 yield

@@ -1,23 +1,27 @@
-"""What an argument of a command may be, and a parser that says in one line what is wrong."""
+"""What an argument of a command may be, and a parser that says in one line what is wrong.
+
+The arguments that several commands have stand here; the others beside the work of their command.
+"""
 
 from __future__ import annotations
 
 import argparse
-import math
+import itertools
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..errors import FileError
 from ..files import check_writable
 from .text import command, say
 
-__all__ = ["Parser", "number", "path", "picture_file", "whole"]
+__all__ = ["Parser", "add_data_dir", "add_devices", "add_threads", "path", "picture_file", "whole"]
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
+MOST_THREADS = 1024
 # What argparse says, and what minialex says.
 PLAIN = {r"\Athe following arguments are required: (.+)": r"\1 is missing",
          r"\Aargument (.+?): expected (one|at least one) argument": r"\1: give a value",
@@ -28,8 +32,26 @@ PLAIN = {r"\Athe following arguments are required: (.+)": r"\1 is missing",
 class Parser(argparse.ArgumentParser):
     """One line for each mistake: what is wrong, what may be meant, and where the help is."""
 
+    typed: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.typed = sys.argv[1:] if args is None else args
+        return super().parse_known_args(args, namespace)
+
+    def _unknown_option(self) -> str:
+        """The first word that was typed like an option, and is none, nor the beginning of one."""
+        options = re.findall(r"--?[a-z][a-z-]*", self.format_usage())
+        for word in itertools.takewhile(lambda word: word != "--", self.typed):
+            name = word.partition("=")[0]
+            if re.match("--?[^-0-9]", name) and not any(o.startswith(name) for o in options):
+                return name
+        return ""
+
     def error(self, message: str) -> NoReturn:
         word, known = "", []
+        # argparse looks for what is missing first, which is often only called by a wrong name.
+        if "required" in message and (unknown := self._unknown_option()):
+            message = f"unrecognized arguments: {unknown}"
         if found := re.match(r"unrecognized arguments: (\S+)", message):
             word = found[1].partition("=")[0]
             message = f"{word}: there is no such option" if word.startswith("-") else \
@@ -48,6 +70,27 @@ class Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """--devices and --threads."""
+    parser.add_argument("--devices", metavar="A,B",
+                        help="one device for each column, for instance gpu:0,gpu:1 or cpu:0,cpu:1 "
+                             "(default: the best this machine has)")
+    add_threads(parser)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=whole(1, MOST_THREADS), metavar="N",
+                        help="threads on the CPU (default: all cores this process may use)")
+
+
+def add_data_dir(parser: argparse.ArgumentParser,
+                 default: str = "./data if there is one, else the user's cache") -> None:
+    """--data-dir."""
+    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
+                        help="where minialex data get and minialex weights get put what they bring "
+                             f"(default: {default})")
+
+
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """A whole number."""
     wanted = f"from {least} to {most:,}" if most else f"of at least {least}"
@@ -59,20 +102,6 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
             value = least - 1
         if value < least or (most is not None and value > most):
             raise argparse.ArgumentTypeError(f"{text}: give a whole number {wanted}")
-        return value
-
-    return read
-
-
-def number(wanted: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
-    """A finite number that fits, as `wanted` says it: "more than 0"."""
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and fits(value)):
-            raise argparse.ArgumentTypeError(f"{text}: give a number {wanted}")
         return value
 
     return read

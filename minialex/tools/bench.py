@@ -6,10 +6,9 @@ import argparse
 import itertools
 import json
 import math
-import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,9 +17,9 @@ from .. import backend, models, nn, optim
 from ..datasets import Batch
 from ..tensor import Tensor, no_grad
 from ..training import train_steps
-from . import devices
-from .arguments import picture_file, whole
-from .text import say, table
+from .arguments import add_devices, picture_file, whole
+from .devices import choose_devices
+from .text import count, say, table
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -52,12 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument("--plot", type=picture_file, metavar="FILE.png",
                         help="draw the layers under the roof that the machine sets")
-    devices.add_arguments(parser)
+    add_devices(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure the whole step, the machine, and the layers one by one."""
-    names, why = devices.from_options(options)
+    names, why = choose_devices(options.devices, options.threads)
     info = models.model_info(options.model)
     names = names[: info.columns]
     net = models.build(info.name, names)
@@ -76,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         say(json.dumps(result, indent=2))
     else:
         reason = f": {why}" if len(names) > 1 else ""
-        say(f"devices   {' and '.join(names)}{reason}; {backend.threads()} threads")
+        say(f"devices   {' and '.join(names)}{reason}; {count(backend.threads(), 'thread')}")
         say(_as_text(result))
     if options.plot:
         from .plots import roofline  # Matplotlib is slow to import
@@ -85,36 +84,28 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-class _ClockedSGD(optim.SGD):
-    """Notes when each update begins."""
-
-    began = 0.0
-
-    def step(self) -> None:
-        self.began = _now(dict.fromkeys(p.device for p in self.parameters.values()))
-        super().step()
-
-
 def _time_steps(net: nn.Module, batch: Batch, names: Sequence[str],
                 count: int) -> dict[str, float]:
-    """Milliseconds of forward, backward, update and all; medians, after one step to warm up."""
-    optimizer, times, scores_at = _ClockedSGD(net.named_parameters(), 1e-4), [], 0.0
+    """Milliseconds of forward, backward, update and all."""
+    marks = []  # when the first step begins; then when forward, backward and update of each end
+
+    class ClockedSGD(optim.SGD):
+        def step(self) -> None:
+            marks.append(_now(names))
+            super().step()
 
     def look(path: str, layer: nn.Module, output: Tensor) -> None:
-        nonlocal scores_at
         if not path:  # the whole net
-            scores_at = _now(names)
+            marks.append(_now(names))
 
     with nn.watch(net, after=look):
-        began = _now(names)
-        for _ in train_steps(net, optimizer, itertools.repeat(batch, count + 1)):
-            end = _now(names)
-            times.append([scores_at - began, optimizer.began - scores_at, end - optimizer.began,
-                          end - began])
-            began = _now(names)
-    parts = ("forward", "backward", "update", "step")
-    return {f"{part}_ms": 1000 * statistics.median(seconds)
-            for part, seconds in zip(parts, zip(*times[1:], strict=True), strict=True)}
+        marks.append(_now(names))
+        for _ in train_steps(net, ClockedSGD(net.named_parameters(), 1e-4),
+                             itertools.repeat(batch, count + 1)):
+            marks.append(_now(names))
+    parts = np.diff(marks).reshape(-1, 3)
+    times = _medians([(*step, sum(step)) for step in parts])
+    return dict(zip(("forward_ms", "backward_ms", "update_ms", "step_ms"), times, strict=True))
 
 
 def _time_machine(device: str) -> dict[str, float]:
@@ -133,7 +124,13 @@ def _time_machine(device: str) -> dict[str, float]:
             xp.over_batch(lambda part: xp.copyto(copy[part], source[part]), many,
                           max(1, xp.workspace * 8 // many))
 
-        product, moved = (_median(action, [device], 7) for action in (multiply, move))
+        marks = []
+        for _ in range(8):
+            marks.append([_now([device])])
+            for action in multiply, move:
+                action()
+                marks[-1].append(_now([device]))
+    product, moved = _medians(np.diff(marks))
     return {"product_gflops": 2 * n**3 / product / 1e6,
             "copy_gb_per_s": 2 * source.nbytes / moved / 1e6}
 
@@ -166,24 +163,24 @@ def _time_layer(name: str, layer: nn.Module, shape: tuple[int, ...], device: str
     x = Tensor(rng.standard_normal(shape, np.float32), device, requires_grad=not first)
     y = layer(x)
     gy = Tensor(rng.standard_normal(y.shape, np.float32), device)
-    forward, backward = [], []
+    marks = []
     for _ in range(count + 1):
-        began = _now([device])
+        marks.append([_now([device])])
         y = layer(x)
-        middle = _now([device])
+        marks[-1].append(_now([device]))
         if y.requires_grad:
             y.backward(gy)
-        forward.append(middle - began)
-        backward.append(_now([device]) - middle)
+        marks[-1].append(_now([device]))
         for tensor in (x, *layer.parameters()):
             tensor.grad = None
+    forward, backward = _medians(np.diff(marks))
     weight = getattr(layer, "weight", None)
     gflop = 0.0
     if weight is not None:  # every kernel at every position
         gflop = 2e-9 * weight.size * math.prod(y.shape[:-1])
     megabytes = 4e-6 * (x.size + y.size + (weight.size if weight is not None else 0))
-    return Layer(name, y.shape[1:], gflop, megabytes, 1000 * statistics.median(forward[1:]),
-                 gflop if first else 2 * gflop, 1000 * statistics.median(backward[1:]))
+    return Layer(name, y.shape[1:], gflop, megabytes, forward,
+                 gflop if first else 2 * gflop, backward)
 
 
 def _both(a: Layer, b: Layer) -> Layer:
@@ -215,17 +212,12 @@ def _as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _median(action: Callable[[], None], names: Sequence[str], count: int) -> float:
-    """Milliseconds, after one call to warm up."""
-    seconds = []
-    for _ in range(count + 1):
-        began = _now(names)
-        action()
-        seconds.append(_now(names) - began)
-    return 1000 * statistics.median(seconds[1:])
+def _medians(seconds: Any) -> list[float]:
+    """(rounds, parts) -> milliseconds of each part; the first round only warms up."""
+    return (1000 * np.median(seconds[1:], axis=0)).tolist()
 
 
-def _now(names: Any) -> float:
+def _now(names: Sequence[str]) -> float:
     """The time when these devices have done their work."""
     for name in names:
         backend.device(name).synchronize()

@@ -21,7 +21,7 @@ __all__ = ["COMMANDS", "main", "make_parser"]
 
 # `data list` is data_list.py, which has SUMMARY, DESCRIPTION, add_arguments and run.
 COMMANDS = ("train", "evaluate", "predict", "data list", "data get", "data prepare",
-            "weights list", "weights get", "weights import", "weights export", "bench", "plan",
+            "weights list", "weights get", "weights import", "weights export", "bench", "chapters",
             "doctor")
 GROUPS = {"data": "list, fetch and prepare sets of pictures",
           "weights": "AlexNets that others trained, in and out"}

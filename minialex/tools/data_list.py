@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..datasets import SETS, data_folder, find_set
 from ..datasets.sets.facts import PublicSet
-from .arguments import path
+from .arguments import add_data_dir
 from .text import command, say, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
@@ -25,9 +25,7 @@ OF_PIXELS = "400+: pixels of the shorter side."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
-                        help="the folder of all data sets (default: ./data if there is one, else "
-                             "the user's cache)")
+    add_data_dir(parser)
     parser.add_argument("--json", action="store_true",
                         help="print all that is known of each set as JSON: splits, addresses, "
                              "checksums, citation, folder")
@@ -52,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             rows = [(*row[:column], *row[column + 1:]) for row in rows]
     say(table(rows, left=[column for column, name in enumerate(rows[0]) if name in LEFT]))
     say(f"{NOTES}\n{OF_PIXELS if 'pixels' in rows[0] else ''}".rstrip())
-    given = ["--data-dir", options.data_dir] if options.data_dir else []
+    given = ["--data-dir", Path(options.data_dir)] if options.data_dir else []
     say(f"\nTo bring a set to {place}:\n  {command('data', 'get', 'NAME', *given)}")
     return 0
 

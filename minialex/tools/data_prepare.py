@@ -17,10 +17,9 @@ from ..datasets.sets.imagenet import imagenet_source, is_imagenet
 from ..datasets.sets.source import Source
 from ..datasets.shards.write import Report, Shard, begun, finish, missing, pack, plan
 from ..errors import InputError
-from .arguments import path, whole
-from .devices import MOST_THREADS
+from .arguments import add_threads, path, whole
 from .images import SHARES, fitting_models
-from .text import command, fact, progress_bar, say
+from .text import command, count, fact, progress_bar, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -50,8 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "(default: %(default)s)")
     parser.add_argument("--strict", action="store_true",
                         help="stop at the first file that is not a readable picture")
-    parser.add_argument("--threads", type=whole(1, MOST_THREADS), metavar="N",
-                        help="how many (default: all cores this process may use)")
+    add_threads(parser)
 
 
 def _shares(text: str) -> tuple[int, ...]:
@@ -73,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         source = _source(root, options)
         shards = plan(source)
         counts = ", ".join(f"{len(files):,} {split}" for split, files in source.splits.items())
-        for line in (f"{counts} files in {len(source.classes):,} classes", *source.remarks):
+        for line in (f"{counts} files in {count(len(source.classes), 'class')}", *source.remarks):
             fact("", line)
         fact("into", str(folder))
         with begun(folder, source, options.side, options.quality), warnings.catch_warnings():
@@ -126,20 +124,22 @@ def _prepare(folder: Path, source: Source, shards: list[Shard],
     measured = time.perf_counter()
     _tell(report, folder, shards)
     size = sum(path.stat().st_size for path in folder.iterdir())
-    fact("written", f"{size / 1e6:,.1f} MB; packed {fresh:,} files in {packed - began:.1f} s "
-                    f"({fresh / (packed - began):,.0f}/s), measured in {measured - packed:.1f} s")
+    fact("written", f"{size / 1e6:,.1f} MB; packed {count(fresh, 'file')} in "
+                    f"{packed - began:.1f} s ({fresh / (packed - began):,.0f}/s), measured in "
+                    f"{measured - packed:.1f} s")
 
 
 def _tell(report: Report, folder: Path, shards: list[Shard]) -> None:
     """What became of the files."""
-    for split, count in report.images.items():
+    for split, images in report.images.items():
         made = sum(shard.split == split for shard in shards)
-        fact(split, f"{count:,} images in {made:,} {'shard' if made == 1 else 'shards'}")
+        fact(split, f"{count(images, 'image')} in {count(made, 'shard')}")
     if report.skipped:
-        fact("skipped", f"{len(report.skipped):,} files, listed in {folder / 'skipped.csv'}:")
+        skipped = count(len(report.skipped), "file")
+        fact("skipped", f"{skipped}, listed in {folder / 'skipped.csv'}:")
         reasons = Counter(reason.split(" (")[0] for *_, reason in report.skipped)
-        for reason, count in reasons.most_common():
-            fact("", f"{count:,} x {reason}")
+        for reason, times in reasons.most_common():
+            fact("", f"{times:,} x {reason}")
     if report.unseen:
         fact("", f"classes without a training image: {', '.join(report.unseen)}")
 

@@ -1,6 +1,6 @@
 """`minialex doctor`: what is installed, which devices there are, and whether they calculate right.
 
-Each check is a function that yields findings; one that raises or warns is a finding as well.
+Each check is a function that yields findings; one that raises is a finding as well.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_info
 
 from .. import __version__, backend
@@ -30,7 +31,7 @@ from ..errors import FileError
 from ..files import check_writable
 from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
-from .text import command, pip, say
+from .text import command, count, pip, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -46,8 +47,9 @@ PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "ma
             ("requests", "requests", "2.31"), ("filelock", "filelock", "3.13")]
 
 GIB = 2**30
+CORETYPE = "OPENBLAS_CORETYPE"  # for which processor OpenBLAS calculates; else it looks
+VECLIB = "VECLIB_MAXIMUM_THREADS"  # Accelerate reads it when it is loaded
 SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
-REPORT = "this should not happen: report it, with what this prints: {}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -109,19 +111,13 @@ def _plan(wanted: str | None) -> Iterator[tuple]:
 
 def _findings(check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
     """What a check finds; never an exception."""
-    name = check.__name__.strip("_").replace("_", " ")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        for category in (RuntimeWarning, UserWarning):  # not those meant for programmers
-            warnings.simplefilter("always", category)
-        warnings.filterwarnings("ignore", "(?s).*multiple CuPy packages")  # a finding says so
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the findings say what matters
         try:
             yield from check(*arguments)
         except Exception as error:
-            yield Finding.of(name, error, REPORT.format(command("doctor", "--debug")))
-    for text in dict.fromkeys(str(warning.message) for warning in caught):
-        text = textwrap.shorten(f"a warning: {text}", 280, placeholder=" ...")
-        yield Finding(name, text, remedy="no harm is known; report it if something fails")
+            yield Finding.of(check.__name__.strip("_").replace("_", " "), error,
+                             f"report it, with what this prints: {command('doctor', '--debug')}")
 
 
 # Software
@@ -152,11 +148,26 @@ def _numbers(version: str) -> list[int]:
 def _blas() -> Iterator[Finding]:
     libraries = [x for x in threadpool_info() if x["user_api"] == "blas"]
     for x in libraries:
-        yield Finding("BLAS", f"{x['internal_api']} {x['version']}, {x['num_threads']} threads")
+        text = f"{x['internal_api']} {x['version']}, {count(x['num_threads'], 'thread')}"
+        chosen = os.environ.get(CORETYPE) if x["internal_api"] == "openblas" else None
+        yield Finding("BLAS", f"{text}, {CORETYPE} is {chosen}" if chosen else text,
+                      remedy="another kind of kernels may be faster: compare without it, or with "
+                      "another kind, set before the start" if chosen else "")
     if not libraries:
-        yield Finding("BLAS", "of a kind that threadpoolctl does not know", remedy="training may "
-                      "be slow, because its threads fight with ours: compare --threads 1")
+        yield _unknown_blas()
     yield Finding("threads", f"{backend.threads()} share the work on a batch")
+
+
+def _unknown_blas() -> Finding:
+    """One whose threads we cannot hold back while ours share out a batch."""
+    name = str(np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"])
+    if name.lower() != "accelerate":  # Apple's
+        return Finding("BLAS", f"{name}, which threadpoolctl does not know", remedy="training may "
+                       "be slow, because its threads fight with ours: compare --threads 1")
+    number = os.environ.get(VECLIB, "")
+    text = f"{VECLIB} is {number}" if number else "threadpoolctl does not control its threads"
+    return Finding("BLAS", f"Accelerate; {text}", remedy="" if number else
+                   f"they may fight with ours: compare with {VECLIB}=1, set before the start")
 
 
 def _gpu_package() -> Iterator[Finding]:
@@ -218,9 +229,8 @@ def _runs() -> Iterator[Finding]:
         yield Finding("runs", str(error).rpartition("; ")[0], False, "go to a folder of your own, "
                       f"or name one: {command('train', '--out', 'FOLDER')}")
         return
-    free = shutil.disk_usage(existing).free
-    yield Finding("runs", f"{folder}: can be written, {free / GIB:,.1f} GiB free", remedy=""
-                  if free > 1.2 * GIB else "a run of the full AlexNet needs 1.2 GiB: make room")
+    free = shutil.disk_usage(existing).free / GIB
+    yield Finding("runs", f"{folder}: can be written, {free:,.1f} GiB free")
 
 
 # Devices
@@ -237,9 +247,7 @@ def _devices(names: Sequence[str], found: list[Device]) -> Iterator[Finding]:
         if device in found:
             continue
         found.append(device)
-        what, free = _describe(device)
-        yield Finding(device.name, what, remedy="" if free > GIB else
-                      "little memory is left: end other programs, or use a smaller batch")
+        yield Finding(device.name, _describe(device))
 
 
 def _gpus(found: list[Device]) -> Iterator[Finding]:
@@ -247,8 +255,8 @@ def _gpus(found: list[Device]) -> Iterator[Finding]:
     yield Finding("train uses", " and ".join(choose_devices(None)[0]))
 
 
-def _describe(device: Device) -> tuple[str, float]:
-    """What it is, and its free memory in bytes."""
+def _describe(device: Device) -> str:
+    """What it is, and its memory."""
     if device.kind == "gpu":
         with device:
             free, total = backend.cuda().runtime().memGetInfo()
@@ -256,10 +264,10 @@ def _describe(device: Device) -> tuple[str, float]:
     else:
         what, meminfo = "virtual device on the processor", Path("/proc/meminfo")
         if not meminfo.exists():  # only Linux has it
-            return what, float("inf")
-        kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text()))
+            return what
+        kibibytes = dict(re.findall(r"(\w+): +(\d+) kB", meminfo.read_text(encoding="utf-8")))
         free, total = (1024 * int(kibibytes[name]) for name in ("MemAvailable", "MemTotal"))
-    return f"{what}; {free / GIB:,.1f} of {total / GIB:,.1f} GiB free", free
+    return f"{what}; {free / GIB:,.1f} of {total / GIB:,.1f} GiB free"
 
 
 def _peer_access(devices: Sequence[Device]) -> Iterator[Finding]:

@@ -20,9 +20,9 @@ from ..errors import InputError
 from ..files import check_writable, replacing
 from ..training import Classifier, evaluate
 from . import trained
-from .arguments import path, whole
+from .arguments import add_data_dir, path, whole
 from .images import open_data
-from .text import command, cut, fact, progress_bar, say, table, width
+from .text import command, count, cut, fact, progress_bar, say, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
 
@@ -39,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_arguments(parser)
     parser.add_argument("--data", type=path, metavar="NAME|FOLDER",
                         help="other images of the same classes (default: the data of the run)")
-    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
-                        help="where minialex data get has put its sets (default: as in the run)")
+    add_data_dir(parser, default="as in the run")
     parser.add_argument("--split", choices=("test", "val", "train"),
                         help="which of them (default: test, or val if there is no test)")
     parser.add_argument("--ten-view", action="store_true",
@@ -64,8 +63,8 @@ def run(options: argparse.Namespace) -> int:
         used = dict.fromkeys(str(p.device) for p in classifier.net.parameters())
         fact("network", f"{classifier.config['model']} of {source.folder}")
         fact("devices", f"{' and '.join(used)}: {source.why}")
-        fact("data", f"{images.name}: {len(images):,} {split} images, {len(images.classes):,} "
-                     "classes")
+        fact("data", f"{images.name}: {count(len(images), f'{split} image')}, "
+                     f"{count(len(images.classes), 'class')}")
     report = {"run": str(source.folder), "weights": source.file, "data": images.name,
               "split": split, "images": len(images)}
     for views in ("centre", "ten_views") if options.ten_view else ("centre",):
@@ -108,7 +107,7 @@ def _images(options: argparse.Namespace, source: trained.Trained) -> tuple[Image
     name = options.data or classifier.config.get("data")
     if not name:
         raise InputError(f"{source.folder}: this network was imported, without its pictures; name "
-                         f"some: {command('evaluate', options.folder, '--data', 'FOLDER')}")
+                         f"some: {command('evaluate', Path(options.folder), '--data', 'FOLDER')}")
     data = open_data(name, classifier.config["model"],
                      options.data_dir or classifier.config.get("data_dir"), not options.data,
                      classifier.preparation.squeeze)

@@ -26,14 +26,14 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
     try:
         data = datasets.open(name, side, data_dir, squeeze)
     except MissingSetError as error:
-        place = ["--data-dir", data_dir] if data_dir else []
+        place = ["--data-dir", Path(data_dir)] if data_dir else []
         raise InputError(f"--data {name}: this set is not here yet; get it with: "
                          f"{command('data', 'get', error.name, *place)}") from None
     except DataError as error:
-        option = "--data " if str(error).startswith(f"{name}:") else ""
+        option = "--data " if str(error).startswith((f"{name}:", f"{Path(name)}:")) else ""
         elsewhere = ("; that is the data of the run, seen from the folder in which it was started: "
                      "if it lies elsewhere, give --data") if of_run else ""
-        divide = ["data", "prepare", name, "--side", side, *SHARES]
+        divide = ["data", "prepare", Path(name), "--side", side, *SHARES]
         divided = (f"; or have them divided: {command(*divide)}"
                    if Path(name).is_dir() and not (Path(name) / "train").is_dir() else "")
         raise InputError(f"{option}{error}{divided}{elsewhere}") from None

@@ -16,7 +16,7 @@ from ..datasets import ImageSet
 from ..files import replacing
 from .text import cut, printable
 
-__all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline", "scaling"]
+__all__ = ["confusion", "curves", "filters", "guesses", "predictions", "roofline"]
 
 matplotlib.use("Agg")  # files only: works without a screen
 
@@ -184,20 +184,21 @@ def roofline(result: dict[str, Any], path: Path) -> None:
     Across: operations for each byte that must be moved; up: speed of forward and backward.
     """
     peak, copy = result["product_gflops"], result["copy_gb_per_s"]
-    figure, axes = plt.subplots(figsize=(8, 4.5))
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     layers = [layer for layer in result["layers"] if layer["gflop"]]
     intensity = [1000 * layer["gflop"] / layer["megabytes"] for layer in layers]
-    speeds = {way: [1000 * layer[flop] / layer[f"{way}_ms"] for layer in layers]
-              for way, flop in (("forward", "gflop"), ("backward", "backward_gflop"))}
     roof = np.geomspace(min(intensity) / 8, 2 * max(peak / copy, *intensity), 200)
     axes.loglog(roof, np.minimum(peak, copy * roof), color=DARK_GREY)
-    for way, marker, colour in (("forward", "o", BLUE), ("backward", "s", ORANGE)):
-        axes.loglog(intensity, speeds[way], marker, color=colour, label=way)
-    for x, two in zip(intensity, zip(*speeds.values(), strict=True), strict=True):
-        axes.loglog([x, x], two, color=GREY, lw=1, zorder=1)  # the two of one layer
-    slowest = min(map(min, speeds.values()))
+    colours = plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(layers)))
+    for layer, x, colour in zip(layers, intensity, colours, strict=True):
+        speeds = [1000 * layer[flop] / layer[f"{way}_ms"]
+                  for way, flop in (("forward", "gflop"), ("backward", "backward_gflop"))]
+        axes.plot([x, x], speeds, color=colour, lw=1)
+        for speed, marker in zip(speeds, "os", strict=True):
+            axes.plot(x, speed, marker, color=colour, alpha=0.75,
+                      label=layer["name"] if marker == "o" else "_")
     axes.set(xlabel="operations for each byte (FLOP/B)", ylabel="GFLOP/s",
-             ylim=(slowest / 3, 2 * peak),
+             ylim=(axes.get_ylim()[0] / 3, 2 * peak),
              title=f"{result['model']}, batch {result['batch']}: matrix product {peak:.0f} "
                    f"GFLOP/s, copy {copy:.0f} GB/s")
     for axis in (axes.xaxis, axes.yaxis):
@@ -205,49 +206,6 @@ def roofline(result: dict[str, Any], path: Path) -> None:
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
-    names = [layer["name"] for layer in layers]
-    markers = [(x, y) for way in speeds.values() for x, y in zip(intensity, way, strict=True)]
-    _write_apart(axes, names, [min(markers[i::len(layers)]) for i in range(len(layers))], markers)
-    _save(figure, path)
-
-
-def _write_apart(axes: Any, names: Sequence[str], points: Sequence[tuple[float, float]],
-                 markers: Sequence[tuple[float, float]]) -> None:
-    """A name below each point, further below where it would lie on another name or a marker."""
-    height, letter = 12, 6  # points of a line, and of a letter, at font size 8
-    scale = 72 / axes.figure.dpi
-    taken = [(x - 5, y - 5, x + 5, y + 5)
-             for x, y in (axes.transData.transform(marker) * scale for marker in markers)]
-    for name, point in sorted(zip(names, points, strict=True), key=lambda item: -item[1][1]):
-        x, y = axes.transData.transform(point) * scale
-        half, down = letter * len(name) / 2, 8
-        while any(left < x + half and x - half < right and low < y - down
-                  and y - down - height < high for left, low, right, high in taken):
-            down += 2
-        taken.append((x - half, y - down - height, x + half, y - down))
-        line = {"arrowstyle": "-", "color": GREY, "lw": 0.8} if down > 8 else None
-        axes.annotate(name, point, (0, -down), textcoords="offset points", fontsize=8, ha="center",
-                      va="top", arrowprops=line,
-                      bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
-
-
-def scaling(result: dict[str, Any], path: Path) -> None:
-    """The schemes of `minialex plan`: time of a step, and speed-up, by workers."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
-    workers: list[int] = []
-    for (name, scheme), style in zip(result["schemes"].items(), ("o-", "^--", "v-", "s-"),
-                                     strict=True):
-        workers = sorted(row["workers"] for row in scheme["rows"])
-        rows = sorted(scheme["rows"], key=lambda row: row["workers"])
-        left.loglog(workers, [1000 * row["seconds"] for row in rows], style, ms=3, label=name)
-        right.loglog(workers, [row["speed_up"] for row in rows], style, ms=3, label=name)
-    right.loglog(workers, workers, ":", color=DARK_GREY, label="as many times as workers")
-    left.set(title="Time of a step (ms)", xlabel="workers")
-    right.set(title="Images per second, in those of one worker", xlabel="workers")
-    for axes in (left, right):
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.spines[["top", "right"]].set_visible(False)
-    right.legend(frameon=False, fontsize=8)
+    figure.legend(title="o forward\n\N{BLACK SQUARE} backward", frameon=False,
+                  loc="outside right center")
     _save(figure, path)

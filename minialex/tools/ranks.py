@@ -1,4 +1,4 @@
-"""`minialex train --parallel`: which processes there are, and the devices of each."""
+"""`minialex train --parallel`: which processes there are, and whether all train the same."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from functools import partial
 
 import numpy as np
 
-from .. import __version__, backend
+from .. import __version__
 from ..errors import InputError
-from ..parallel import Communicator, DataParallel, Hybrid, connect, devices_of_rank
+from ..parallel import Communicator, DataParallel, Hybrid, connect
 from ..parallel.ranks import started_by_mpi
 from ..training import Run, Worker
-from . import devices
-from .text import command
+from .text import command, count
 
-__all__ = ["choose_devices", "compare", "connected", "worker"]
+__all__ = ["compare", "connected", "worker"]
 
 WORKERS: dict[str, type[DataParallel]] = {"data": DataParallel, "hybrid": Hybrid}
 
@@ -41,24 +40,6 @@ def worker(parallel: str | None, group: Communicator) -> Callable[..., Worker]:
     return partial(WORKERS[parallel], group=group) if parallel else Worker
 
 
-def choose_devices(wanted: str | None, threads: int | None,
-                   group: Communicator) -> tuple[tuple[str, ...], str]:
-    """The devices of the two columns in this process, and why these; `threads` are used."""
-    if threads is not None:
-        backend.set_threads(threads)
-    if group.size == 1:
-        return devices.choose_devices(wanted)
-    if wanted:
-        names, why = [backend.device(name.strip()).name for name in wanted.split(",")], "as asked"
-    else:
-        names = [name for name in backend.available() if name.startswith("gpu")]
-        why = f"this machine has {len(names)} GPUs"
-        if not names:
-            return devices.choose_devices(None)
-    return (devices_of_rank(names, group.local_rank, group.local_size),
-            f"{why}, for {group.local_size} ranks on this machine")
-
-
 def compare(group: Communicator, parallel: str, run: Run) -> None:
     """Check that all ranks will train the same network on the same images."""
     data = run.data
@@ -70,7 +51,7 @@ def compare(group: Communicator, parallel: str, run: Run) -> None:
         # Those of a prepared set, by its manifest. Mean and covariance depend on every pixel of
         # every training image.
         "pictures, as checksum,": [*(images.checksum for images in data[:3]),
-                                   *map(zlib.crc32, run.statistics)]})
+                                   *(zlib.crc32(array) for array in run.statistics)]})
     if run.recipe.batch < group.size:
-        raise InputError(f"a batch of {run.recipe.batch} images is too small for {group.size} "
-                         "ranks; give each at least one, or start fewer")
+        raise InputError(f"a batch of {count(run.recipe.batch, 'image')} is too small for "
+                         f"{group.size} ranks; give each at least one, or start fewer")

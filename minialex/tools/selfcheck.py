@@ -19,15 +19,11 @@ from ..backend.namespace import Namespace
 from ..datasets import Batch
 from ..tensor import Tensor
 from ..training import train_steps
-from .text import command, pip
+from .text import command
 
 __all__ = ["CASES", "Finding", "check_ops", "check_training", "check_transfer"]
 
 TOLERANCE = 1e-4  # of float32 against float64, relative to the largest number; 1e-6 is usual
-
-REMEDY = {"cpu": f"install NumPy again ({pip('install', '--force-reinstall', 'numpy')}); ",
-          "gpu": "do not train on this device. Update the driver, and install CuPy again with the "
-                 "libraries of CUDA; "}
 
 
 class Finding(NamedTuple):
@@ -95,11 +91,10 @@ def _results(name: str, device: Device, dtype: type) -> dict[str, np.ndarray]:
 
 
 def check_ops(device: Device) -> Iterator[Finding]:
-    """Each op and its gradients; ops that raise the same error are one finding."""
-    worst, right, remedy = (0.0, ""), 0, (
-        f"{REMEDY[device.kind]}if that does not help, report it with what this prints: "
-        f"{command('doctor', '--json', '--debug')}")
-    raised: dict[str, tuple[list[str], Finding]] = {}
+    """Each op and its gradients, until one raises: the others would say the same."""
+    package, worst, right = "NumPy" if device.kind == "cpu" else "CuPy", (0.0, ""), 0
+    remedy = (f"do not train on this device. Install {package} again; if that does not help, "
+              f"report it with what this prints: {command('doctor', '--json', '--debug')}")
     for name in CASES:
         try:
             got = _results(name, device, np.float32)
@@ -107,8 +102,8 @@ def check_ops(device: Device) -> Iterator[Finding]:
             errors = {what: _difference(got[what], expected[what]) for what in expected}
         except Exception as error:
             finding = Finding.of(device.name, error, remedy)
-            raised.setdefault(finding.text, ([], finding))[0].append(name)
-            continue
+            yield finding._replace(text=f"{name}: {finding.text}")
+            return
         wrong = [f"{what} differs by {error:.1g}" for what, error in errors.items()
                  if not error <= TOLERANCE]  # nor a NaN
         if wrong:
@@ -116,8 +111,6 @@ def check_ops(device: Device) -> Iterator[Finding]:
                           remedy)
         else:
             right, worst = right + 1, max(worst, (max(errors.values()), name))
-    for names, finding in raised.values():
-        yield finding._replace(text=f"{', '.join(names)}: {finding.text}")
     if right:
         yield Finding(device.name, f"{right} ops and their gradients agree with plain NumPy "
                       f"(within {worst[0]:.0e}, {worst[1]})")

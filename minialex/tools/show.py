@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from ..training import (
     Stuck,
 )
 from ..training.folder import LOG, STEPS
-from .text import fact, progress_bar, say
+from .text import count, fact, progress_bar, say
 
 __all__ = ["Display", "stopped_by_signals"]
 
@@ -41,19 +40,12 @@ class Display:
         self.first: tuple[int, float] | None = None  # step, and the time, at which this one began
         self.told = time.monotonic()
 
-    def __enter__(self) -> Display:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self._close_bar()
-
     def show(self, event: Event) -> None:
         match event:
             case StepDone():
                 self._step(event)
             case EpochDone():
-                self._close_bar()
+                self.close()
                 say(f"epoch {event.epoch}/{self.run.recipe.epochs}: loss {event.train_loss:.3f}, "
                     f"{self.val_name} {_errors(event)}, {event.seconds:.0f} s")
             case Stuck():
@@ -66,6 +58,12 @@ class Display:
                 fact("resumed", f"after step {event.step:,}")
             case RunDone():
                 self._end(event)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
     def _step(self, event: StepDone) -> None:
         self.first = self.first or (event.step, time.monotonic())
@@ -92,11 +90,6 @@ class Display:
         left = each * (self.run.steps_in_all - event.step)
         return f"{_duration(left)} left, {self.run.recipe.batch / each:.0f} images/s"
 
-    def _close_bar(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
-
     def _end(self, event: RunDone) -> None:
         """The result of the whole run, and its pictures."""
         progress, recipe = self.run.progress, self.run.recipe
@@ -107,8 +100,8 @@ class Display:
                 f"({parts})")
         if self.run.folder:
             _draw(self.run)
-        say(f"\n{self.test_name} {_errors(event)} on {event.images:,} images, after "
-            f"{event.steps:,} steps in {event.seconds:.0f} s")
+        say(f"\n{self.test_name} {_errors(event)} on {count(event.images, 'image')}, "
+            f"after {count(event.steps, 'step')} in {event.seconds:.0f} s")
 
 
 def _draw(run: Run) -> None:
@@ -139,11 +132,11 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def stopped_by_signals(run: Run, alone: bool) -> Iterator[None]:
+def stopped_by_signals(run: Run, processes: int = 1) -> Iterator[None]:
     """Ctrl-C, and a request to end (SIGTERM), stop the run after the current step.
 
-    SIGTERM only if it is `alone`: other processes would wait in vain, and whoever started them
-    ends them all. A signal that is ignored, as Ctrl-C is for what `nohup` or `&` has started,
+    SIGTERM only if there is one of `processes`: others would wait in vain, and whoever started
+    them ends them all. A signal that is ignored, as Ctrl-C is for what `nohup` or `&` has started,
     stays ignored.
     """
     asked = False
@@ -157,7 +150,7 @@ def stopped_by_signals(run: Run, alone: bool) -> Iterator[None]:
         with suppress(RuntimeError):  # if the signal came while something was being printed
             say("stopping after this step (Ctrl-C again: at once, without saving) ...")
 
-    signals = [signal.SIGINT, signal.SIGTERM] if alone else [signal.SIGINT]
+    signals = [signal.SIGINT, signal.SIGTERM] if processes == 1 else [signal.SIGINT]
     before = {number: signal.getsignal(number) for number in signals
               if signal.getsignal(number) is not signal.SIG_IGN}
     try:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
-__all__ = ["bar", "columns", "command", "cut", "fact", "fetch_bar", "pip", "printable",
-           "progress_bar", "say", "shows_blocks", "table", "width"]
+__all__ = ["bar", "columns", "command", "count", "cut", "fact", "fetching", "filled", "module",
+           "pip", "printable", "progress_bar", "say", "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 NO_TERMINAL = 10_000  # columns of a file
@@ -43,8 +44,18 @@ def fact(label: str, text: str) -> None:
 
     Not for commands: they must stay in one line, to be pasted.
     """
-    say(textwrap.fill(text, width(NO_TERMINAL), initial_indent=f"{label:10}",
-                      subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False))
+    say(filled(text, width(NO_TERMINAL), f"{label:10}"))
+
+
+def filled(text: str, columns: int, begin: str = "  ") -> str:
+    """The text in lines of at most so many columns, which go on below the end of `begin`."""
+    return textwrap.fill(text, columns, initial_indent=begin, subsequent_indent=" " * len(begin),
+                         break_long_words=False, break_on_hyphens=False)
+
+
+def count(number: int, thing: str) -> str:
+    """"1 step", "2 steps", "1,000 classes"."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "es" if thing[-1] == "s" else "s")
 
 
 def printable(name: str) -> str:
@@ -56,7 +67,7 @@ def printable(name: str) -> str:
 def command(*arguments: object, processes: int = 1) -> str:
     """The line that runs minialex with these arguments, to be pasted where this one was typed.
 
-    processes: how many mpiexec starts.
+    Pass files and folders as Path. processes: how many mpiexec starts.
     """
     words = _started_as()
     if processes > 1:
@@ -66,12 +77,24 @@ def command(*arguments: object, processes: int = 1) -> str:
         beside = Path(python).with_name("mpiexec")  # of this environment, if it has one
         mpiexec = str(beside) if os.sep in python and beside.exists() else "mpiexec"
         words = [mpiexec, "-n", str(processes), python, "-m", "mpi4py", "-m", "minialex"]
-    return _quoted([*words, *map(str, arguments)])
+    return _quoted([*words, *map(_typed, arguments)])
+
+
+def _typed(argument: object) -> str:
+    """A file called -x is typed as ./-x, so that it is not taken for an option."""
+    word = str(argument)
+    is_option = re.match("--[a-z]", word) and not isinstance(argument, Path)
+    return f"./{word}" if word.startswith("-") and not is_option else word
+
+
+def module(name: str, *arguments: str) -> str:
+    """The line that runs a module, say jupyter, with the Python that is running."""
+    return _quoted([sys.executable, "-m", name, *arguments])
 
 
 def pip(*arguments: str) -> str:
     """The line that runs pip for the Python that is running."""
-    return _quoted([sys.executable, "-m", "pip", *arguments])
+    return module("pip", *arguments)
 
 
 def _quoted(words: list[str]) -> str:
@@ -156,8 +179,8 @@ def progress_bar(name: str, total: int | None, unit: str, done: int = 0, **optio
 
 
 @contextmanager
-def fetch_bar() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A bar for each file that comes: call it with its name, and bytes that are here, of all."""
+def fetching() -> Iterator[dict[str, Any]]:
+    """What a function that fetches files takes: a bar for each of them, and lines of news."""
     shown = ""
     with progress_bar(shown, None, "B") as bar:
         def progress(name: str, done: int, total: int | None) -> None:
@@ -168,4 +191,4 @@ def fetch_bar() -> Iterator[Callable[[str, int, int | None], None]]:
                 bar.set_description(name)
             bar.update(done - bar.n)
 
-        yield progress
+        yield {"progress": progress, "say": lambda line: say(f"  {line}", sys.stderr)}

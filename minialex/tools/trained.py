@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import weights
 from ..errors import InputError
 from ..training import CheckpointError, Classifier
-from . import devices
-from .arguments import path
+from .arguments import add_devices, path
+from .devices import choose_devices
 from .text import command, say
 
-__all__ = ["Trained", "add_arguments", "add_run", "load", "run_folder"]
+__all__ = ["Trained", "add_arguments", "add_run", "load", "load_named", "run_folder"]
 
 FINISHED, BEST = "model.safetensors", "best.safetensors"
 
@@ -36,7 +37,7 @@ class Trained(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN, --weights, and the devices."""
     add_run(parser)
-    devices.add_arguments(parser)
+    add_devices(parser)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -61,12 +62,20 @@ def run_folder(name: str) -> Path:
     return folder
 
 
+def load_named(option: str, name: str, names: Sequence[str] = ("cpu:0", "cpu:1")) -> Classifier:
+    """The network that an option names; an error says which option it was."""
+    try:
+        return Classifier.load(run_folder(name), names)
+    except InputError as error:
+        raise InputError(f"{option} {error}") from None
+
+
 def load(options: argparse.Namespace) -> Trained:
     """The network asked for. If the run is not finished: the newest weights, with a notice.
 
     A file of weights stands for its run.
     """
-    names, why = (devices.from_options(options) if hasattr(options, "devices") else
+    names, why = (choose_devices(options.devices, options.threads) if "devices" in options else
                   (("cpu:0", "cpu:1"), ""))
     folder, which = run_folder(options.folder), options.weights or "last"
     if folder.is_file():

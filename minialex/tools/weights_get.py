@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import textwrap
 
 import numpy as np
 
 from .. import datasets, weights
 from ..errors import InputError
 from ..training import CheckpointError, Classifier
-from .arguments import path
+from .arguments import add_data_dir
 from .predict import as_text
-from .text import command, fetch_bar, say, width
+from .text import command, fetching, filled, say, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -27,18 +25,15 @@ DESCRIPTION = ("Fetch a trained network from its home or a mirror, compare it wi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="as in minialex weights list")
-    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
-                        help="the folder of all data (default: ./data if there is one, else the "
-                             "user's cache)")
+    add_data_dir(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Fetch, check, read, and let it look at one photograph; say what else to expect of it."""
     known = weights.look_up(options.name)
     there = weights.find(options.name, options.data_dir)
-    with fetch_bar() as progress:
-        folder = weights.get(options.name, options.data_dir, progress=progress,
-                             say=lambda line: say(f"  {line}", sys.stderr))
+    with fetching() as shown:
+        folder = weights.get(options.name, options.data_dir, **shown)
     try:
         classifier = Classifier.load(folder)
     except CheckpointError as error:
@@ -46,30 +41,18 @@ def run(options: argparse.Namespace) -> int:
     say(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")
     say(f"  {sum(p.size for p in classifier.net.parameters()):,} parameters, "
         f"{len(classifier.classes):,} classes; licence: {known.licence}")
-    say(_filled(f"cite {known.citation}"))
+    say(filled(f"cite {known.citation}", width() - 1))
     photographs = datasets.open("clothing-mini").test
-    say(f"\n{as_text(_title(photographs), _guesses(classifier, photographs), classifier.classes)}")
+    title = (f"a photograph that comes with minialex ({photographs.name}: "
+             f"{photographs.classes[photographs.labels[0]]})")
+    guesses = classifier.best(classifier.predict([*photographs.read(np.arange(1))])[0])
+    say(f"\n{as_text(title, guesses, classifier.classes)}")
     top1, top5 = known.errors
-    say(_filled(f"So it works. On photographs of its {known.classes:,} classes, expect the right "
-                f"name first {100 - top1:.0f} times in 100, and {100 - top5:.0f} times among the "
-                "first five: a tabby cat that fills the picture is a tabby, a tiger cat or an "
-                "Egyptian cat, with most of the bars. Small, even bars under every picture would "
-                "mean that something is wrong."))
+    say(filled(f"So it works. On photographs of its {known.classes:,} classes, expect the right "
+               f"name first {100 - top1:.0f} times in 100, and {100 - top5:.0f} times among the "
+               "first five: a tabby cat that fills the picture is a tabby, a tiger cat or an "
+               "Egyptian cat, with most of the bars. Small, even bars under every picture would "
+               "mean that something is wrong.", width() - 1))
     name = folder if options.data_dir else options.name
     say(f"\n  next: {command('predict', name, 'PICTURE.jpg')}")
     return 0
-
-
-def _title(photographs: datasets.ImageSet) -> str:
-    return (f"a photograph that comes with minialex ({photographs.name}: "
-            f"{photographs.classes[photographs.labels[0]]})")
-
-
-def _guesses(classifier: Classifier, photographs: datasets.ImageSet) -> list[tuple[str, float]]:
-    image = photographs.read(np.arange(1))
-    return classifier.best(classifier.predict([*image])[0])
-
-
-def _filled(text: str) -> str:
-    return textwrap.fill(text, width() - 1, initial_indent="  ", subsequent_indent="  ",
-                         break_long_words=False, break_on_hyphens=False)

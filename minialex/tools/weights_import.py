@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
-from ..training import Classifier
 from ..training.folder import is_free
 from ..weights import UnknownPixelsError, read_classifier
 from . import trained
@@ -38,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if not is_free(folder):
         raise InputError(f"{folder} is not empty; choose another --out")
     names = _names(Path(options.classes)) if options.classes else None
-    like = Classifier.load(trained.run_folder(options.like)) if options.like else None
+    like = trained.load_named("--like", options.like) if options.like else None
     try:
         classifier = read_classifier(options.file, like, names)
     except UnknownPixelsError as error:

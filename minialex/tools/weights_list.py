@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 from .. import weights
-from .arguments import path
+from .arguments import add_data_dir
 from .text import command, say, table
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
@@ -20,9 +21,7 @@ NOTE = ("\nErrors in percent, as their authors measured them on the validation i
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", type=path, metavar="FOLDER",
-                        help="the folder of all data (default: ./data if there is one, else the "
-                             "user's cache)")
+    add_data_dir(parser)
     parser.add_argument("--json", action="store_true",
                         help="print all that is known of each as JSON: addresses, checksum, "
                              "licence, citation, folder")
@@ -40,6 +39,6 @@ def run(options: argparse.Namespace) -> int:
               f"{(known.download.size or 0) / 1e6:.1f} MB", str(found[name] or "-"))
              for name, known in weights.CATALOGUE.items()]
     say(table(rows, left=(0, 5)) + f"\n{NOTE}")
-    given = ["--data-dir", options.data_dir] if options.data_dir else []
+    given = ["--data-dir", Path(options.data_dir)] if options.data_dir else []
     say(f"\nTo bring one here:\n  {command('weights', 'get', 'NAME', *given)}")
     return 0

@@ -55,6 +55,8 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         with safe_open(path, framework="numpy") as file:
             about = json.loads(file.metadata()["minialex"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if not isinstance(about, dict):
+            raise InputError("it holds no named values")
         checksum = about.pop("crc32", None)  # older files have none
         if checksum not in (None, _checksum(arrays, about)):
             raise InputError("wrong checksum")

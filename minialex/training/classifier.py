@@ -169,9 +169,8 @@ def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except InputError as error:
         raise CheckpointError(f"{path}: not to be used ({error}); use another checkpoint") from None
     try:
-        config = read_json(path.parent / CONFIG)
-        config = {**config, "classes": progress.classes}
-    except (InputError, TypeError) as error:
+        config = {**read_json(path.parent / CONFIG), "classes": progress.classes}
+    except InputError as error:
         raise CheckpointError(f"{path.parent / CONFIG}: cannot be used ({error}); it must tell "
                               f"what network {path.name} is of") from None
     return {name.removeprefix("weight/"): array for name, array in arrays.items()
@@ -180,6 +179,8 @@ def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
               devices: Sequence[str | Device]) -> Classifier:
+    if not (has_type(about["model"], str) and has_type(about.get("recipe"), dict)):
+        raise InputError("it does not say what network it is of, and how that was trained")
     recipe = {**OLDER, **about["recipe"]}
     for name in NEEDED:
         if name not in recipe:
@@ -187,6 +188,9 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any
     for name, value in recipe.items():
         check(name, value)
     classes, mean = about["classes"], arrays.pop(MEAN)
+    for name, array in (*arrays.items(), (MEAN, mean)):
+        if not np.isfinite(array).all():
+            raise InputError(f"{name} holds what is no number")
     if not has_type(classes, list[str]):
         raise InputError("classes are no list of names")
     size = recipe["image_size"]

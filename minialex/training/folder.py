@@ -148,7 +148,7 @@ class RunFolder:
                                   "the checkpoint knows")
                 entry = {KEYS[name][0]: number, **known(number)}
                 found[number] = json.dumps({key: entry.get(key) for key in KEYS[name]}).encode()
-        kept = Path(f"{path}.damaged") if wrong and path.exists() else None
+        kept = Path(f"{path}.damaged") if wrong and path.is_file() else None
         if kept:
             with replacing(kept) as file:
                 file.write(path.read_bytes())

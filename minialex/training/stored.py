@@ -36,7 +36,7 @@ def from_stored(cls: type[T], stored: Any) -> T:
     Raises InputError, naming the field, if one is missing, unknown or of another type.
     """
     if not isinstance(stored, Mapping):
-        raise InputError(f"it is a {type(stored).__name__}, not named values")
+        raise InputError("it holds no named values")
     unknown = sorted(set(stored) - {field.name for field in fields(cls)})  # type: ignore[arg-type]
     if unknown:
         raise InputError(f"{unknown[0]!r} is unknown")

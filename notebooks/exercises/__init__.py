@@ -2,10 +2,11 @@
 
     from exercises import check, hint, solution
     check("ch05")              # one line for each exercise of chapter 05
-    hint("output_side")        # the first of three hints; call it again for the next one
-    solution("output_side")    # one way to write it, with comments
+    hint("output_size")        # the first of three hints; call it again for the next one
+    solution("output_size")    # one way to write it, with comments
 
-In the folder of the notebooks, `python -m exercises ch05` does the same as check("ch05").
+In the folder of the notebooks, `python -m exercises ch05` does the same as check("ch05"); its exit
+code is 0 if all are right. `--answers FOLDER` checks the ch05.py of another folder.
 """
 
 import inspect
@@ -19,7 +20,8 @@ from pathlib import Path
 __all__ = ["check", "hint", "solution"]
 
 HERE = Path(__file__).resolve().parent
-TESTS = HERE.parents[1] / "tests" / "exercises"
+TESTS = next(folder / "tests" / "exercises" for folder in HERE.parents
+             if (folder / "tests" / "exercises").is_dir())
 RIGHT, WRONG, MISSING = "right", "not right", "not written"
 
 _asked: Counter[str] = Counter()  # how many hints of each exercise were shown
@@ -30,6 +32,11 @@ def check(chapter, answers=HERE):
 
     answers: the folder with ch05.py and its like. Each call reads the file anew.
     """
+    all_right(chapter, answers)  # of which a notebook would print the result
+
+
+def all_right(chapter, answers=HERE):
+    """As check; returns whether all answers are right."""
     import pytest
 
     names = _exercises(chapter)
@@ -41,10 +48,12 @@ def check(chapter, answers=HERE):
             plugins=[found])
     if done not in (0, 1) and not found.trouble:
         found.trouble = report.getvalue().strip().splitlines()[-1]
-    width = max(map(len, names))
+    width, right = max(map(len, names)), True
     for name in names:
         verdict, text = found.verdicts.get(name, (WRONG, found.trouble or "was not tested"))
         print(f"{name:{width}}  {verdict}{': ' * bool(text)}{text}")
+        right = right and verdict == RIGHT
+    return right
 
 
 def hint(name):

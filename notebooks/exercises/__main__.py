@@ -1,8 +1,13 @@
-"""`python -m exercises ch05`: check the answers to a chapter."""
+"""`python -m exercises ch05`: check the answers to a chapter; exit code 0 if all are right."""
 
+import argparse
 import sys
 
-from . import check
+from . import HERE, all_right
 
-for chapter in sys.argv[1:] or sys.exit("name a chapter: python -m exercises ch05"):
-    check(chapter)
+parser = argparse.ArgumentParser(prog="python -m exercises", description=__doc__)
+parser.add_argument("chapters", nargs="+", metavar="CHAPTER", help="for instance ch05")
+parser.add_argument("--answers", default=HERE, metavar="FOLDER", help="where ch05.py is")
+options = parser.parse_args()
+wrong = [chapter for chapter in options.chapters if not all_right(chapter, options.answers)]
+sys.exit(bool(wrong))

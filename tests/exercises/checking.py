@@ -51,13 +51,26 @@ def _shape(value):
 
 def _shown(value):
     """Short enough for one sentence."""
+    text = _written(value)
+    return text if len(text) < 80 else text[:76] + " ..."
+
+
+def _written(value):
+    """As Python writes it, whatever library its numbers are from; of an array the first four."""
     value = value.numpy() if hasattr(value, "numpy") else value
     if isinstance(value, np.ndarray) and value.size > 1:
         text = np.array2string(value.ravel()[:4], precision=4, separator=", ")
         return text[:-1] + ", ...]" if value.size > 4 else text
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.6g}"
-    if isinstance(value, np.generic):
-        return str(value.item())
-    text = repr(value)
-    return text if len(text) < 80 else text[:76] + " ..."
+    if isinstance(value, (np.generic, np.ndarray)) and value.size == 1:
+        value = value.item()
+    if isinstance(value, float):
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:.7g}"
+    if isinstance(value, slice):
+        return f"slice({_written(value.start)}, {_written(value.stop)}, {_written(value.step)})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {_written(of)}' for key, of in value.items())}}}"
+    if type(value) is list:
+        return f"[{', '.join(map(_written, value))}]"
+    if type(value) is tuple:
+        return f"({', '.join(map(_written, value))}{',' * (len(value) == 1)})"
+    return repr(value)

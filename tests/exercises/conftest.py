@@ -1,4 +1,4 @@
-"""Loads a learner's answers: notebooks/exercises/chNN.py, or the folder that --answers names."""
+"""Loads a learner's answers: exercises/chNN.py, or those in the folder that --answers names."""
 
 import importlib.util
 import traceback
@@ -9,9 +9,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--answers", metavar="FOLDER", help="the answers to the exercises of the "
+                     "chapters (default: those in the folder of the notebooks)")
+
+
 def pytest_collection_modifyitems(config, items):
     """Only who asks for a chapter, or for this folder, wants to know which answers are missing."""
-    asked = [config.option.markexpr, config.getoption("--answers"),
+    asked = [config.option.markexpr, config.getoption("--answers", None),
              *(argument for argument in config.args if "exercises" in argument)]
     if not any(asked):
         here = Path(__file__).parent
@@ -52,5 +57,7 @@ class Answers:
 @pytest.fixture
 def answers(request):
     """The answers to the chapter of this file: test_ch05.py asks ch05.py."""
-    folder = Path(request.config.getoption("--answers") or ROOT / "notebooks" / "exercises")
+    folders = [ROOT / "notebooks" / "exercises", ROOT / "exercises"]  # of a clone, and of a course
+    given = request.config.getoption("--answers", None)
+    folder = Path(given) if given else next(folder for folder in folders if folder.is_dir())
     return Answers(folder / f"{request.path.stem.removeprefix('test_')}.py")

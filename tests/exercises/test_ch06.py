@@ -88,15 +88,17 @@ def test_gradient_of_pool(answers, size, stride):
     gy = rng.standard_normal(y.shape)
     y.backward(gy)
     gy, right = gy[0, :, :, 0], t.grad.numpy()[0, :, :, 0]
-    last, spread = np.zeros_like(x), np.zeros_like(x)
+    last, spread, over = (np.zeros_like(x) for _ in range(3))
     for i, j in np.ndindex(gy.shape):
         window = (slice(i * stride, i * stride + size), slice(j * stride, j * stride + size))
         wins = x[window] == x[window].max()
         last[window] = np.where(wins, gy[i, j], last[window])
         spread[window] += gy[i, j] / size**2
+        over[window] = gy[i, j] * wins
     same(f"gradient_of_pool(x, gy, {size}, {stride})",
          answers.gradient_of_pool(x, gy, size, stride), right, [
              (last, "A pixel can win in several windows: add their gradients, with +=."),
+             (over, "A window overwrites what an earlier one has left there: add, with +=."),
              (spread, "That is average pooling; only the largest pixel of a window gets gy."),
              ((right != 0) * 1.0, "Those are the winners; each gets the gradient of its output."),
              (-right, "The sign is wrong.")])

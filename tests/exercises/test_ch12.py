@@ -13,11 +13,14 @@ def of_top5(answers, what, scores, labels):
     right = scores[np.arange(len(labels)), labels][:, None]
     better, as_good = np.sum(scores > right, axis=1), np.sum(scores >= right, axis=1)
     first = np.argsort(-scores, axis=1, kind="stable")[:, :5]  # a tie as the order has it
-    listed = float(np.mean([label not in some for label, some in zip(labels, first, strict=True)]))
+    lowest = np.argsort(scores, axis=1)[:, :5]
+    listed, turned = (float(np.mean([label not in some for label, some in zip(
+        labels, five, strict=True)])) for five in (first, lowest))
     expected = float(np.mean(as_good - 1 >= 5))
     same(f"top5_error of {what}", answers.top5_error(scores, labels), expected, [
         (float(np.mean(better >= 5)), "A class with the same score counts as a better guess."),
         (listed, "A class with the same score counts as a better guess, wherever sorting puts it."),
+        (turned, "argsort begins with the lowest score; the five highest stand at its end."),
         (float(np.mean(as_good >= 5)), "The right class was counted as better than itself."),
         (float(np.mean(as_good >= 2)), "That is the top-1 error."),
         (1 - expected, "That is the share that is right."),

@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from checking import same
-
-from minialex.tools.plan import MODELS, Machine, cost
+from plan import ONE_TOWER as NET
+from plan import Machine, cost
 
 pytestmark = pytest.mark.ch14
-NET = MODELS["one-tower"]
 
 
 @pytest.mark.parametrize(("n", "size"), [(12, 4), (19, 4), (7, 3), (3, 4), (5, 1)])

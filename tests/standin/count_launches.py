@@ -3,13 +3,16 @@
     python tests/standin/count_launches.py [images in a batch]
 
 Nothing is computed, so full size takes seconds. A launch is one call of the array library; a GPU
-spends some microseconds on each, however little there is to do.
+spends some microseconds on each, however little there is to do. All but the matrix products then
+wait for memory, so what counts are the bytes that each call must read and write: the numbers of its
+operands and of its result, each once.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +20,14 @@ import numpy as np
 
 __all__ = ["Count", "count"]
 
+PRODUCT = "matmul"
+
 
 class Count(NamedTuple):
-    """launches: {(op, phase, name in CuPy): number}; transfers: between the GPUs only."""
+    """launches, bytes: {(op, phase, name in CuPy): number}; transfers: between the GPUs only."""
 
     launches: Counter
+    bytes: Counter
     transfers: list
     syncs: list[str]
     used: list[tuple[int, int]]
@@ -29,10 +35,18 @@ class Count(NamedTuple):
 
     def by(self, *keys: int) -> Counter:
         """Launches by op (0), phase (1), name (2), or several of them."""
-        total: Counter = Counter()
-        for key, number in self.launches.items():
-            total[tuple(key[k] for k in keys)] += number
-        return total
+        return _by(self.launches, keys)
+
+    def moved(self, *keys: int) -> Counter:
+        """Bytes outside of the matrix products, likewise."""
+        return _by({key: n for key, n in self.bytes.items() if key[2] != PRODUCT}, keys)
+
+
+def _by(numbers: Mapping[tuple, int], keys: tuple[int, ...]) -> Counter:
+    total: Counter = Counter()
+    for key, number in numbers.items():
+        total[tuple(key[k] for k in keys)] += number
+    return total
 
 
 def count(batch: int = 128, **options: object) -> Count:
@@ -55,8 +69,8 @@ def count(batch: int = 128, **options: object) -> Count:
             optimizer.zero_grad()
         del loss
         used = [(then, device.memory().used) for then, device in zip(before, devices, strict=True)]
-        return Count(seen.launches, [t for t in seen.transfers if t.kind == "D2D"], seen.syncs,
-                     used, standin.peak())
+        return Count(seen.launches, seen.bytes, [t for t in seen.transfers if t.kind == "D2D"],
+                     seen.syncs, used, standin.peak())
 
 
 def _where(name: str) -> tuple[str, str, str]:
@@ -78,13 +92,16 @@ def _where(name: str) -> tuple[str, str, str]:
 def _report(batch: int) -> None:
     found = count(batch)
     phases = ("forward", "backward", "update")
-    title = f"launches, batch {batch}"
-    print(f"{title:22}" + "".join(f"{p:>10}" for p in (*phases, "total")))
-    by_phase = found.by(0, 1)
-    for (op,), number in found.by(0).most_common():
-        print(f"{op:22}" + "".join(f"{by_phase[op, p]:10}" for p in phases) + f"{number:10}")
-    print(f"{'sum':22}" + "".join(f"{found.by(1)[p,]:10}" for p in phases)
-          + f"{found.launches.total():10}")
+    for title, numbers, by_phase, sums, form in (
+            (f"launches, batch {batch}", found.by(0), found.by(0, 1), found.by(1), "10"),
+            ("GB outside of products", *(Counter({key: n / 1e9 for key, n in by.items()})
+             for by in (found.moved(0), found.moved(0, 1), found.moved(1))), "10.2f")):
+        print(f"{title:22}" + "".join(f"{p:>10}" for p in (*phases, "total")))
+        for (op,), number in numbers.most_common():
+            print(f"{op:22}" + "".join(f"{by_phase[op, p]:{form}}" for p in phases)
+                  + f"{number:{form}}")
+        print(f"{'sum':22}" + "".join(f"{sums[p,]:{form}}" for p in phases)
+              + f"{sums.total():{form}}\n")
     print("by name: " + ", ".join(f"{n} {c}" for (n,), c in found.by(2).most_common()))
     print(f"{len(found.transfers)} copies between the GPUs, "
           f"{sum(t.bytes for t in found.transfers):,} bytes; the host waits {len(found.syncs)} "

@@ -39,8 +39,8 @@ def find_set(name: str, given: str | os.PathLike[str] | None = None) -> Path | N
     Raises DataError for an unknown name.
     """
     known = look_up(name)
-    folders = ([embedded(known.folder)] if known.embedded else
-               [place / known.folder for place in data_places(given)])
+    folders = ([embedded(name)] if known.embedded else
+               [place / name for place in data_places(given)])
     return next((folder for folder in folders if not _missing(known, folder)), None)
 
 
@@ -56,7 +56,7 @@ def get_set(name: str, given: str | os.PathLike[str] | None = None, patience: Pa
     """
     known = look_up(name)
     found = find_set(name, given)
-    folder = found or data_folder(given) / known.folder
+    folder = found or data_folder(given) / name
     by_hand = not all(download.addresses for download in known.downloads)
     if found and (known.root or by_hand or known.embedded):
         return found

@@ -171,7 +171,8 @@ def _zip_members(file: BinaryIO) -> Iterator[_Member]:
 
 def _tar_members(file: BinaryIO | gzip.GzipFile) -> Iterator[_Member]:
     with tarfile.open(fileobj=file, mode="r:") as packed:
-        while (info := packed.next()) is not None:
+        first = packed.firstmember  # type: ignore[attr-defined]  # without, next() fails in 3.10
+        while first is not None and (info := packed.next()) is not None:
             kind = ("file" if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else
                     "folder" if info.isdir() else "a link, a device or sparse")
             yield _Member(info.name, kind, info.size, partial(_tar_content, packed, info))

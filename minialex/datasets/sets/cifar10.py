@@ -37,9 +37,6 @@ def cifar10(
     """
     if split not in _FILES:
         raise DataError(f"split is {split!r}; it must be 'train' or 'test'")
-    if not Path(folder).is_dir():
-        raise DataError(f"{folder}: no such folder; it must hold the six .bin files of CIFAR-10; "
-                        "get the set, or pass folder=...")
     images, labels = zip(*(read_cifar10(Path(folder, name)) for name in _FILES[split]), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
@@ -50,7 +47,7 @@ CIFAR10 = PublicSet(
     citation="A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, technical "
              "report, University of Toronto, 2009",
     home="https://www.cs.toronto.edu/~kriz/cifar.html",
-    folder="cifar10", root="cifar-10-batches-bin",
+    root="cifar-10-batches-bin",
     holds=tuple(name for names in _FILES.values() for name in names),
     read=cifar10, class_names=CLASSES,
     downloads=(Download(

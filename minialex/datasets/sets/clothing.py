@@ -17,7 +17,7 @@ CLOTHING = PublicSet(
     citation="A. Grigorev, Clothing dataset (small), 2020, "
              "https://github.com/alexeygrigorev/clothing-dataset-small",
     home="https://github.com/alexeygrigorev/clothing-dataset-small",
-    folder="clothing", root=f"clothing-dataset-small-{_COMMIT}", holds=("train", "val", "test"),
+    root=f"clothing-dataset-small-{_COMMIT}", holds=("train", "val", "test"),
     rename=(("validation", "val"),),
     # GitHub packs an archive anew when somebody asks for it, and does not promise the same bytes
     # each time: so there is no size and no checksum of the archive, but one of its photographs.
@@ -31,5 +31,5 @@ CLOTHING = PublicSet(
 # A prepared set: see shards/write.py.
 CLOTHING_MINI = replace(
     CLOTHING, name="clothing-mini", images={"train": 200, "test": 50}, pixels="256",
-    folder="clothing-mini", holds=("train-00000.zip", "test-00000.zip", "manifest.csv"),
+    holds=("train-00000.zip", "test-00000.zip", "manifest.csv"),
     embedded=True, downloads=(), root="", rename=(), content=None)

@@ -35,11 +35,11 @@ class PublicSet:
 
     images: how many in each split; pixels: their size, or that of the shorter side with a "+";
     mirrored: whether an image and its mirror image show the same thing.
-    folder: where the set lies in the data folder; holds: what is in there when it is complete;
+    holds: what is in the folder of the set when it is complete; the folder has the set's name;
     embedded: whether it comes with minialex and needs no download;
     read: how the arrays of a split are read, and class_names, the names of the labels; None and
     empty where the pictures lie in folders named by class.
-    root: the folder inside the archive that becomes `folder`; empty: the files stay as they come;
+    root: the folder inside the archive that becomes this folder; empty: files stay as they come;
     rename: folders of the archive and what they are called here;
     content: digest of the unpacked files (see `content_digest`), where the archive itself has none.
     """
@@ -51,7 +51,6 @@ class PublicSet:
     licence: str
     citation: str
     home: str
-    folder: str
     holds: tuple[str, ...]
     downloads: tuple[Download, ...] = ()
     mirrored: bool = True

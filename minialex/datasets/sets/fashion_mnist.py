@@ -48,11 +48,11 @@ FASHION_MNIST = PublicSet(
     citation="H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for "
              "Benchmarking Machine Learning Algorithms, arXiv:1708.07747, 2017",
     home="https://github.com/zalandoresearch/fashion-mnist",
-    folder="fashion-mnist", holds=FILES, embedded=True, read=fashion_mnist, class_names=CLASSES)
+    holds=FILES, embedded=True, read=fashion_mnist, class_names=CLASSES)
 
 FASHION_MNIST_FULL = replace(
     FASHION_MNIST, name="fashion-mnist-full", images={"train": 60_000, "test": 10_000},
-    folder="fashion-mnist-full", embedded=False,
+    embedded=False,
     downloads=idx_downloads(
         ("https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/"
          "b2617bb6d3ffa2e429640350f613e3291e10b141/data/fashion/",

@@ -6,11 +6,10 @@ or looked at.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,10 @@ from ..errors import DataError
 from ..formats.picture import SUFFIXES
 from .source import File, Source, printable, unreadable
 
-__all__ = ["SPLITS", "class_files", "class_folders", "folder_source", "listed", "pictures_in"]
+__all__ = ["folder_source", "listed", "pictures_in"]
 
 # Of each split, the names that its folder may have.
-SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
+_SPLITS = {"train": ("train",), "val": ("val", "validation", "valid"), "test": ("test",)}
 # What file managers, disk stations and archivers leave behind. Hidden files are left out, too.
 _BY_PRODUCTS = ("@eadir", "__macosx", "thumbs.db", "desktop.ini", "$recycle.bin")
 
@@ -33,22 +32,33 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
     Without a folder train, those of root/CLASS are all for training, or divided at random into
     train, val and test by `shares` in per cent, within each class. A class may have folders inside;
     hidden files, by-products of other programs, and links to folders inside a class are left out.
-    Raises DataError if there are no classes, or val or test has one that train lacks.
+    Raises DataError if there are no pictures, or val or test has a class that train lacks.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; name one of train/CLASS/*.jpg, or of CLASS/*.jpg")
-    if not (root / "train").is_dir():
-        return _plain_source(root, shares)
-    if shares is not None:
-        raise DataError(f"{root}: has a folder train already; leave the shares "
-                        "out")
-    classes, parts = _split_folders(root)
-    splits = {split: class_files(part, classes) for split, part in parts.items()}
-    unused = sorted(set(class_folders(root)) - {part.name for part in parts.values()})
-    remarks = [f"{printable(name)} is left out; only train, val and test with classes in them count"
-               for name in unused]
-    remarks += [line for part in parts.values() for line in _beside_classes(part)]
-    return _checked(root / "train", Source([printable(name) for name in classes], splits, remarks))
+    has_train = (root / "train").is_dir()
+    parts = _split_folders(root) if has_train else {"train": _undivided(root)}
+    classes = _class_folders(parts["train"])
+    splits = {split: _class_files(part, classes) for split, part in parts.items()}
+    remarks = []
+    for part in parts.values():
+        count = sum(not entry.is_dir() and _counts(entry.name) for entry in part.iterdir())
+        if count:
+            remarks.append(f"files beside the folders of classes are left out: {count:,} in {part}")
+    if has_train:
+        unused = sorted(set(_class_folders(root)) - {part.name for part in parts.values()})
+        remarks += [f"{name} is left out; only train, val and test with classes in them count"
+                    for name in unused]
+    elif shares is None:
+        remarks.append("no folder train: all pictures are for training")
+    else:
+        splits = _divided(splits["train"], shares)
+    if not splits.get("train"):
+        hint = ("; unpack the tars in it, or use ILSVRC2012_img_train.tar as it is"
+                if any(parts["train"].glob("*.tar")) else "")
+        raise DataError(f"{parts['train']}: no pictures; they must lie in "
+                        f"{parts['train']}/CLASS/{hint}")
+    return Source([printable(name) for name in classes], splits, remarks)
 
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
@@ -57,29 +67,27 @@ def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
             if name.lower().endswith(SUFFIXES)]
 
 
-def class_folders(folder: Path) -> list[str]:
-    """The names of the folders inside, sorted; hidden ones and by-products do not count."""
+def _class_folders(folder: Path, known: Collection[str] = ()) -> list[str]:
+    """The names of the folders inside, sorted; hidden ones and by-products do not count.
+
+    Raises DataError if two of them, and of the classes that are `known`, look the same.
+    """
     try:
         names = sorted(entry.name for entry in folder.iterdir()
                        if entry.is_dir() and _counts(entry.name))
     except OSError as error:
         raise unreadable(folder, error) from None
-    seen: dict[str, str] = {}
-    for name in names:
-        twin = seen.setdefault(_as_seen(name), name)
-        if twin != name:
-            raise DataError(f"{folder}: two folders are called {name}; they look the same, but "
-                            f"their letters are encoded in two ways ({twin!a} and "
-                            f"{name!a}); put their files into one")
+    # An umlaut is one letter, or two, as on a Mac.
+    looks = sorted((unicodedata.normalize("NFC", name), name) for name in {*names, *known})
+    for (look, one), (next_look, other) in pairwise(looks):
+        if look == next_look:
+            raise DataError(f"{folder}: two classes are called {look}; they look the same, but "
+                            f"their letters are encoded in two ways ({one!a} and {other!a}); give "
+                            "their folders one name")
     return names
 
 
-def _as_seen(name: str) -> str:
-    """Equal for names that look the same: an umlaut is one letter, or two, as on a Mac."""
-    return unicodedata.normalize("NFC", name)
-
-
-def class_files(folder: Path, classes: Sequence[str]) -> list[File]:
+def _class_files(folder: Path, classes: Sequence[str]) -> list[File]:
     """All files of folder/CLASS, if there is one: by class, and in the order of their names."""
     return [listed(folder / name / inside, f"{folder.name}/{name}/{inside}", label)
             for label, name in enumerate(classes) if (folder / name).is_dir()
@@ -89,12 +97,9 @@ def class_files(folder: Path, classes: Sequence[str]) -> list[File]:
 def listed(path: Path, name: str, label: int = 0) -> File:
     """A file on the disk."""
     try:
-        found = path.stat()
-        size = found.st_size if stat.S_ISREG(found.st_mode) else -1  # reading a pipe never ends
+        size = path.stat().st_size if path.is_file() else -1  # reading a pipe never ends
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ELOOP):
-            raise unreadable(path, error) from None
-        size = -1  # a link to nothing, or to itself
+        raise unreadable(path, error) from None
     return File(printable(name), label, str(path), 0, size)
 
 
@@ -114,73 +119,39 @@ def _walk(folder: Path) -> Iterator[str]:
         yield from ((inside / name).as_posix() for name in names if _counts(name))
 
 
-def _split_folders(root: Path) -> tuple[list[str], dict[str, Path]]:
-    """The classes of root/train, and of each split the folder, if it holds folders of classes."""
-    classes, parts = class_folders(root / "train"), {}
-    for split, names in SPLITS.items():
-        part = next((root / name for name in names
-                     if (root / name).is_dir() and class_folders(root / name)), None)
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Of each split the folder, if it holds folders of classes."""
+    classes, parts = _class_folders(root / "train"), {"train": root / "train"}
+    for split in ("val", "test"):
+        part = next((root / name for name in _SPLITS[split]
+                     if (root / name).is_dir() and _class_folders(root / name)), None)
         if part:
-            strange = min(set(class_folders(part)) - set(classes), default=None)
-            twins = [name for name in classes if strange and _as_seen(name) == _as_seen(strange)]
-            if twins:
-                raise DataError(f"{part}: has the class {strange} ({strange!a}), and train has "
-                                f"{twins[0]!a}; they look the same, but their letters are encoded "
-                                "in two ways; rename one")
+            strange = min(set(_class_folders(part, classes)) - set(classes), default=None)
             if strange:
                 raise DataError(f"{part}: has the class {strange}, for which there is no folder in "
                                 f"{root / 'train'}; add or remove it")
             parts[split] = part
-    return classes, parts
+    return parts
 
 
-def _plain_source(root: Path, shares: Sequence[int] | None) -> Source:
-    reserved = {"training", "testing"}.union(*SPLITS.values())
-    classes = class_folders(root)
-    strays = [name for name in classes if name.lower() in reserved]
+def _undivided(root: Path) -> Path:
+    """The folder itself. Raises DataError if its folders look like splits, not like classes."""
+    reserved = {"training", "testing"}.union(*_SPLITS.values())
+    strays = [name for name in _class_folders(root) if name.lower() in reserved]
     if strays:
         raise DataError(f"{root}: there is a folder {strays[0]}, but no folder train; pictures to "
                         f"learn from must lie in {root / 'train'}/CLASS/")
-    files, remarks = class_files(root, classes), _beside_classes(root)
-    splits = {"train": files}
-    if shares is None:
-        remarks.append("no folder train: all pictures are for training")
-    else:
-        parts = _divide([file.label for file in files], shares)
-        splits = {split: [files[i] for i in part] for split, part in zip(SPLITS, parts, strict=True)
-                  if len(part)}
-    return _checked(root, Source([printable(name) for name in classes], splits, remarks))
+    return root
 
 
-def _divide(labels: Sequence[int], shares: Sequence[int]) -> list[np.ndarray]:
-    """Indices of the parts, each in order; always the same ones for the same labels."""
-    rng = np.random.default_rng(0)
-    parts: list[list[np.ndarray]] = [[] for _ in shares]
-    for label in range(max(labels, default=-1) + 1):
-        members = rng.permutation(np.flatnonzero(np.array(labels) == label))
+def _divided(files: Sequence[File], shares: Sequence[int]) -> dict[str, list[File]]:
+    """The files of each split that gets any, in order; always the same for the same labels."""
+    rng, labels = np.random.default_rng(0), np.array([file.label for file in files])
+    parts: list[list[int]] = [[] for _ in shares]
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
         ends = np.round(np.cumsum(shares) * len(members) / 100).astype(int)
         for part, chosen in zip(parts, np.split(members, ends[:-1]), strict=True):
-            part.append(chosen)
-    return [np.sort(np.concatenate(part)) for part in parts]
-
-
-def _beside_classes(folder: Path) -> list[str]:
-    """A remark, if there are files where only folders of classes count."""
-    count = sum(not entry.is_dir() and _counts(entry.name) for entry in folder.iterdir())
-    place = printable(str(folder))
-    remark = f"files beside the folders of classes are left out: {count:,} in {place}"
-    return [remark] if count else []
-
-
-def _checked(place: Path, source: Source) -> Source:
-    files = source.splits.get("train")
-    if not files:
-        hint = ("; unpack the tars in it, or use ILSVRC2012_img_train.tar as it is"
-                if any(place.glob("*.tar")) else "")
-        raise DataError(f"{place}: no pictures; they must lie in {place}/CLASS/{hint}")
-    labels = {file.label for file in files}
-    empty = [name for label, name in enumerate(source.classes) if label not in labels]
-    if empty:
-        source.remarks.append(f"no training files in {', '.join(empty)}: remove these folders, or "
-                              "each becomes a class")
-    return source
+            part.extend(chosen)
+    return {split: [files[i] for i in sorted(part)]
+            for split, part in zip(_SPLITS, parts, strict=True) if part}

@@ -18,18 +18,17 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import IO
 
-from ...errors import InputError
 from ..errors import DataError
 from .facts import Download, PublicSet
-from .folder import class_files, class_folders, listed
+from .folder import folder_source, listed
 from .source import File, Source, printable, unreadable
 
 __all__ = ["IMAGENET", "class_names", "imagenet_source", "is_imagenet", "validation_classes",
            "wnids"]
 
 TRAIN, VAL = "ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"
-_KIT, TRUTH = "ILSVRC2012_devkit_t12", "ILSVRC2012_validation_ground_truth.txt"
-DEVKIT, KAGGLE = f"{_KIT}.tar.gz", "LOC_val_solution.csv"
+DEVKIT, KAGGLE = "ILSVRC2012_devkit_t12.tar.gz", "LOC_val_solution.csv"
+TRUTH = "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
 _PATTERN = f"ILSVRC2012_val_{8 * '[0-9]'}.JPEG"
 
 # Its owners give it to those who accept their terms, so there are no addresses.
@@ -39,15 +38,12 @@ IMAGENET = PublicSet(
     citation="O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, "
              "International Journal of Computer Vision 115, 2015, arXiv:1409.0575",
     home="https://image-net.org/challenges/LSVRC/2012/",
-    folder="imagenet", holds=("train", "val"),
+    holds=("train", "val"),
     downloads=(
-        Download(TRAIN, (), 147_897_477_120,
-                 "md5:1d675b47d978889d74fa0da5fadfb00e"),
-        Download(VAL, (), 6_744_924_160,
-                 "md5:29b22e2961454d5413ddabcf34fc5622"),
+        Download(TRAIN, (), 147_897_477_120, "md5:1d675b47d978889d74fa0da5fadfb00e"),
+        Download(VAL, (), 6_744_924_160, "md5:29b22e2961454d5413ddabcf34fc5622"),
         # Names the classes of the validation images.
-        Download(DEVKIT, (), None,
-                 "md5:fa75699e90414af021442c21a62c3abf")))
+        Download(DEVKIT, (), None, "md5:fa75699e90414af021442c21a62c3abf")))
 
 
 @cache
@@ -76,31 +72,25 @@ def imagenet_source(root: Path) -> Source:
 
     Raises DataError if a tar or the labels of the validation pictures are missing or damaged.
     """
-    flat = _flat_val(root)
-    if flat is None:
+    val = _flat_val(root)
+    if val:
+        found = folder_source(val.parent)
+        classes, files = found.classes, found.splits["train"]
+        unlabelled = [listed(path, f"val/{path.name}") for path in val.glob(_PATTERN)]
+    else:
+        val = root / VAL
         if not (root / TRAIN).is_file():
             raise DataError(f"{root}: there is {VAL}, but no {TRAIN}; put it there")
-        train, remedy = root / TRAIN, "get it again"
-        classes, files = _train_files(train)
-        unlabelled = _val_files(root / VAL) if (root / VAL).is_file() else []
-    else:
-        train, remedy = flat.parent / "train", "unpack each tar there into a folder of its name"
-        classes = class_folders(train)
-        files = class_files(train, classes)
-        unlabelled = [listed(path, f"val/{path.name}") for path in flat.glob(_PATTERN)]
-    if not files:
-        raise DataError(f"{train}: no pictures of any class in it; {remedy}")
-    source = Source(classes, {"train": files}, [])
-    if unlabelled or (root / VAL).is_file():
-        truth = validation_classes(root)
-        if flat is None and len(unlabelled) < len(truth):
-            # Cut off behind a picture, a tar looks whole.
-            raise DataError(f"{root / VAL}: damaged or cut off ({len(unlabelled):,} pictures, for "
-                            f"{len(truth):,} labels); get the file again")
-        source.splits["val"] = _labelled(unlabelled, truth, classes)
-    else:
-        source.remarks.append(f"no {VAL}: there are pictures for training only")
-    return source
+        classes, files = _train_files(root / TRAIN)
+        if not val.is_file():
+            return Source(classes, {"train": files},
+                          [f"no {VAL}: there are pictures for training only"])
+        unlabelled = _val_files(val)
+    truth = validation_classes(root)
+    if len(unlabelled) < len(truth):  # cut off behind a picture, a tar looks whole
+        raise DataError(f"{val}: damaged or cut off ({len(unlabelled):,} pictures, for "
+                        f"{len(truth):,} labels); get it again")
+    return Source(classes, {"train": files, "val": _labelled(unlabelled, truth, classes)}, [])
 
 
 def _flat_val(root: Path) -> Path | None:
@@ -128,13 +118,13 @@ def _labelled(files: Sequence[File], truth: Mapping[int, str],
 def validation_classes(root: Path) -> dict[int, str]:
     """The wnid of each validation picture, by the number in its name.
 
-    From the official development kit, packed or not, or from Kaggle's LOC_val_solution.csv, in
-    `root`. Raises DataError if there is none, or it is damaged.
+    From the official development kit, or from Kaggle's LOC_val_solution.csv, in `root`.
+    Raises DataError if there is none, or it is damaged.
     """
-    for path in (root / DEVKIT, root / _KIT / "data" / TRUTH, root / TRUTH, root / KAGGLE):
+    for path, read in ((root / DEVKIT, _labels_of_kit), (root / KAGGLE, _labels_of_kaggle)):
         if path.is_file():
             try:
-                return _read_labels(path)
+                return read(path)
             except (tarfile.TarError, OSError, EOFError, LookupError, ValueError) as error:
                 raise DataError(f"{path}: damaged ({error}); it must hold the labels of the "
                                 "validation pictures; get it again") from None
@@ -142,64 +132,58 @@ def validation_classes(root: Path) -> dict[int, str]:
                     f"there, from the same page as the pictures, or {KAGGLE} from Kaggle")
 
 
-def _read_labels(path: Path) -> dict[int, str]:
-    if path.name == KAGGLE:  # ILSVRC2012_val_00048981,n03995372 85 1 499 272
-        with open(path, newline="", encoding="utf-8") as file:
-            return {int(row["ImageId"][-8:]): row["PredictionString"].split()[0]
-                    for row in csv.DictReader(file)}
-    if path.name == DEVKIT:
-        with tarfile.open(path, "r:gz") as packed:  # a missing member is a KeyError
-            member = packed.extractfile(f"{_KIT}/data/{TRUTH}")
-            text = member.read().decode() if member else ""
-    else:
-        text = path.read_text(encoding="utf-8")
-    in_order = list(wnids())
-    numbers = [int(line) for line in text.split()]
-    if not numbers or min(numbers) < 1 or max(numbers) > len(in_order):
-        raise InputError(f"numbers must be 1 to {len(in_order)}")
-    return {picture: in_order[number - 1] for picture, number in enumerate(numbers, 1)}
+def _labels_of_kit(path: Path) -> dict[int, str]:
+    by_number = {str(number): wnid for number, wnid in enumerate(wnids(), 1)}
+    with tarfile.open(path, "r:gz") as packed:
+        member = packed.extractfile(TRUTH)  # one that is missing is a KeyError, like other numbers
+        numbers = member.read().decode().split() if member else []
+    return {picture: by_number[number] for picture, number in enumerate(numbers, 1)}
+
+
+def _labels_of_kaggle(path: Path) -> dict[int, str]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return {int(row["ImageId"][-8:]): row["PredictionString"].split()[0]
+                for row in csv.DictReader(file)}  # ILSVRC2012_val_00048981,n03995372 85 1 499 272
 
 
 def _train_files(path: Path) -> tuple[list[str], list[File]]:
     """Classes and files of the tar of tars. A file inside begins where both offsets add up."""
-    by_class: dict[str, list[File]] = {}
-    with _opened(path) as whole:
-        for outer, opened in _members(whole, path):
-            if outer.name.endswith(".tar"):
-                by_class[Path(outer.name).stem] = [
-                    File(f"{path.name}/{outer.name}/{printable(inner.name)}", 0, str(path),
-                         outer.offset_data + inner.offset_data, inner.size)
-                    for inner, _ in _members(opened, path)]
+    by_class = {Path(outer.name).stem: sorted(
+        File(f"{path.name}/{outer.name}/{printable(inner.name)}", 0, str(path),
+             outer.offset_data + inner.offset_data, inner.size)
+        for inner, _ in _members(path, opened))
+        for outer, opened in _members(path) if outer.name.endswith(".tar")}
+    if not any(by_class.values()):
+        raise DataError(f"{path}: no pictures of any class in it; get it again")
     classes = sorted(by_class)
     return classes, [file._replace(label=label) for label, name in enumerate(classes)
-                     for file in sorted(by_class[name])]
+                     for file in by_class[name]]
 
 
 def _val_files(path: Path) -> list[File]:
-    with _opened(path) as whole:
-        return [File(f"{path.name}/{member.name}", 0, str(path), member.offset_data, member.size)
-                for member, _ in _members(whole, path) if PurePath(member.name).match(_PATTERN)]
+    return [File(f"{path.name}/{member.name}", 0, str(path), member.offset_data, member.size)
+            for member, _ in _members(path) if PurePath(member.name).match(_PATTERN)]
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _members(path: Path,
+             inside: IO[bytes] | None = None) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Each regular file of a tar, or of one `inside` it, and where to read it.
+
+    Raises DataError if not all are there.
+    """
     try:
-        return open(path, "rb")
-    except OSError as error:
-        raise unreadable(path, error) from None
-
-
-def _members(file: IO[bytes], path: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """Each regular file of a tar, and where to read it. Raises DataError if not all are there."""
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as packed:
+        with tarfile.open(path, "r:", inside) as packed:
             for member in packed:
                 if member.isreg() and not PurePath(member.name).name.startswith("."):
                     content = packed.extractfile(member)
                     assert content is not None, "a file has content"
                     yield member, content
             # tarfile takes a broken header for the end. The true end is zeros, or nothing.
-            file.seek(packed.offset)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            assert packed.fileobj is not None, "it is open"
+            packed.fileobj.seek(packed.offset)
+            if packed.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise tarfile.ReadError("a header is broken")
     except tarfile.TarError as error:
         raise DataError(f"{path}: damaged or cut off ({error}); get the file again") from None
+    except OSError as error:
+        raise unreadable(path, error) from None

@@ -10,7 +10,7 @@ IMAGENETTE = PublicSet(
     citation="J. Howard, Imagenette, 2019, https://github.com/fastai/imagenette; "
              "the photographs: see imagenet",
     home="https://github.com/fastai/imagenette",
-    folder="imagenette", root="imagenette2-320", holds=("train", "val"),
+    root="imagenette2-320", holds=("train", "val"),
     downloads=(Download(
         "imagenette2-320.tgz",
         ("https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-320.tgz",

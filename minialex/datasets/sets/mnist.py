@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,33 +41,27 @@ def mnist(
     """
     if split not in _PREFIXES:
         raise DataError(f"split is {split!r}; it must be 'train' or 'test'")
-    if not Path(folder).is_dir():
-        raise DataError(f"{folder}: no such folder; put the four idx files of the set there, or "
-                        "pass folder=...")
-    image_path, images = _read(folder, f"{_PREFIXES[split]}-images-idx3-ubyte")
-    label_path, labels = _read(folder, f"{_PREFIXES[split]}-labels-idx1-ubyte")
-    for path, array, kind, rest in ((image_path, images, "images", (28, 28)),
-                                    (label_path, labels, "labels", ())):
-        if array.dtype != np.uint8 or array.ndim != 1 + len(rest) or array.shape[1:] != rest:
-            shape = ", ".join(map(str, ("N", *rest))) + "," * (not rest)
-            raise DataError(f"{path}: is {array.dtype} and has shape {array.shape}; {kind} must be "
-                            f"uint8 of shape ({shape}); get the file again")
-    if len(images) != len(labels) or len(labels) == 0:
-        raise DataError(f"{label_path}: has {len(labels)} labels for {len(images)} images; there "
-                        "must be one label for each, and at least one; get both files again")
-    if labels.max() >= len(CLASSES):
-        raise DataError(f"{label_path}: has the label {labels.max()}, not 0 to "
-                        f"{len(CLASSES) - 1}; get the file again")
+    image_path = _file(Path(folder, f"{_PREFIXES[split]}-images-idx3-ubyte.gz"))
+    label_path = _file(Path(folder, f"{_PREFIXES[split]}-labels-idx1-ubyte.gz"))
+    images, labels = read_idx(image_path), read_idx(label_path)
+    if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
+        raise DataError(f"{image_path}: is {images.dtype} of shape {images.shape}; images must be "
+                        "uint8 of shape (N, 28, 28), and at least one; get the file again")
+    if (labels.dtype != np.uint8 or labels.shape != images.shape[:1]
+            or labels.max() >= len(CLASSES)):
+        raise DataError(f"{label_path}: is {labels.dtype} of shape {labels.shape}, up to "
+                        f"{labels.max(initial=0)}; labels must be uint8 of shape ({len(images)},), "
+                        f"up to {len(CLASSES) - 1}; get both files again")
     return images[..., np.newaxis], labels.astype(np.int64)
 
 
-def _read(folder: str | os.PathLike[str], name: str) -> tuple[Path, NDArray[Any]]:
-    """One array of the set, and the path it came from: the gzipped file, else the plain one."""
-    packed, plain = Path(folder, name + ".gz"), Path(folder, name)
-    if not packed.exists() and not plain.exists():
-        raise DataError(f"{packed}: no such file, with or without .gz; add it to the folder")
-    path = packed if packed.exists() else plain
-    return path, read_idx(path)
+def _file(packed: Path) -> Path:
+    """The gzipped file, else the plain one."""
+    for path in (packed, packed.with_suffix("")):
+        if path.exists():
+            return path
+    raise DataError(f"{packed}: no such file, with or without .gz; put the four idx files of the "
+                    "set there, or pass folder=...")
 
 
 def idx_downloads(addresses: tuple[str, ...],
@@ -84,7 +77,7 @@ MNIST = PublicSet(
     licence="CC BY-SA 3.0",
     citation="Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits, 1998",
     home="http://yann.lecun.com/exdb/mnist/",
-    folder="mnist", holds=FILES, read=mnist, class_names=CLASSES,
+    holds=FILES, read=mnist, class_names=CLASSES,
     downloads=idx_downloads(
         ("https://ossci-datasets.s3.amazonaws.com/mnist/",
          "https://storage.googleapis.com/cvdf-datasets/mnist/"),

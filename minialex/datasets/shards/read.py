@@ -21,7 +21,7 @@ from ..errors import DataError
 from ..formats.picture import MOST_BYTES
 from ..images import ImageSet, Statistics
 
-__all__ = ["ABOUT", "LISTS", "MANIFEST", "MOST_SIDE", "about", "is_prepared", "prepared"]
+__all__ = ["ABOUT", "LISTS", "MANIFEST", "MOST_SIDE", "about", "is_prepared", "prepared", "whole"]
 
 ABOUT, MANIFEST = "prepared.json", "manifest.csv"
 LISTS = ("classes.csv", "skipped.csv", "statistics.json", "mean.npy", "mean.png", MANIFEST)
@@ -47,7 +47,7 @@ def prepared(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
                         "this folder again, or name another")
     side = about(root)["side"]
     statistics = _statistics(root, side)
-    with _whole(root / "classes.csv") as path:
+    with whole(root / "classes.csv") as path:
         classes = [row["name"] for row in _rows(path)]
     name = root.resolve().name
     return {split: _image_set(name, [root / f"{shard}.zip" for shard in shards], places, classes,
@@ -95,19 +95,17 @@ def _places(root: Path, classes: int) -> dict[str, tuple[list[str], NDArray[np.v
     """Of each split the names of its shards, and where in them each image is: a row for each."""
     kinds = [("shard", np.int32), ("offset", np.int64), ("bytes", np.int64),
              ("checksum", np.uint64), ("label", np.int64)]
-    numbers: dict[str, dict[str, int]] = {}
-    tables: dict[str, list[tuple]] = {}
-    with _whole(root / MANIFEST) as path:
+    found: dict[str, tuple[dict[str, int], list[tuple]]] = {}
+    with whole(root / MANIFEST) as path:
         for row in _rows(path):
-            shards = numbers.setdefault(row["split"], {})
+            numbers, table = found.setdefault(row["split"], ({}, []))
             size, label = int(row["bytes"]), int(row["label"])
             if not (0 <= size <= MOST_BYTES and 0 <= label < classes):
                 raise InputError(f"an image of {size:,} bytes, with label {label}")
-            tables.setdefault(row["split"], []).append(
-                (shards.setdefault(row["shard"], len(shards)), int(row["offset"]), size,
-                 _checksum(row["sha256"]), label))
-        return {split: (list(numbers[split]), np.array(table, kinds))
-                for split, table in tables.items()}
+            number = numbers.setdefault(row["shard"], len(numbers))
+            table.append((number, int(row["offset"]), size, _checksum(row["sha256"]), label))
+        return {split: (list(numbers), np.array(table, kinds))
+                for split, (numbers, table) in found.items()}
 
 
 def _checksum(sha256: str) -> int:
@@ -117,33 +115,24 @@ def _checksum(sha256: str) -> int:
 
 def about(folder: Path) -> dict[str, Any]:
     """What the set was made with."""
-    remedy = "delete the folder and prepare the pictures again"
-    found = _json(folder / ABOUT, remedy)
-    side = found.get("side") if isinstance(found, dict) else None
-    if type(side) is not int or not 1 <= side <= MOST_SIDE:
-        raise DataError(f"{folder / ABOUT}: damaged (the side of its images is {side!r:.40}); "
-                        f"{remedy}")
-    return found
+    with whole(folder / ABOUT, "delete the folder and prepare the pictures again") as path:
+        found = read_json(path)
+        side = found["side"]
+        if type(side) is not int or not 1 <= side <= MOST_SIDE:
+            raise InputError(f"the side of its images is {side!r:.40}")
+        return found
 
 
 def _statistics(root: Path, side: int) -> Statistics:
-    with _whole(root / "mean.npy") as path:
+    with whole(root / "mean.npy") as path:
         mean = np.load(path, allow_pickle=False)
         if mean.shape != (side, side, 3) or mean.dtype != np.float32:
             raise InputError(f"{mean.dtype} of shape {mean.shape}")
-    measured = _json(root / "statistics.json", f"delete it and {_AGAIN}")
-    with _whole(root / "statistics.json"):
-        covariance = np.array(measured["covariance"], np.float64).reshape(3, 3)
+    with whole(root / "statistics.json") as path:
+        covariance = np.array(read_json(path)["covariance"], np.float64).reshape(3, 3)
         if not np.isfinite(covariance).all():
             raise InputError("a covariance that is not finite")
         return Statistics(mean, covariance)
-
-
-def _json(path: Path, remedy: str) -> Any:
-    try:
-        return read_json(path)
-    except InputError as error:
-        raise DataError(f"{path}: damaged ({error}); {remedy}") from None
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
@@ -152,11 +141,10 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Names the file in the error if it is missing or damaged."""
+def whole(path: Path, remedy: str = f"delete it and {_AGAIN}") -> Iterator[Path]:
+    """Names the file in the error, and the remedy, if it is missing or damaged."""
     try:
         yield path
-    except (OSError, ValueError, TypeError, LookupError, EOFError, csv.Error, ArithmeticError,
-            MemoryError, RecursionError) as error:
+    except Exception as error:  # of a damaged file csv, zipfile and NumPy let all kinds through
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: damaged ({reason}); delete it and {_AGAIN}") from None
+        raise DataError(f"{path}: damaged ({reason}); {remedy}") from None

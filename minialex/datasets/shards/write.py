@@ -22,7 +22,6 @@ import io
 import json
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,7 +37,7 @@ from ..formats.picture import MOST_BYTES, PictureError, as_jpeg, to_square
 from ..images import Sums
 from ..sets.imagenet import class_names
 from ..sets.source import File, Source, content
-from .read import ABOUT, MANIFEST, about
+from .read import ABOUT, MANIFEST, about, whole
 
 __all__ = ["Report", "Shard", "begun", "finish", "missing", "pack", "plan"]
 
@@ -80,23 +79,19 @@ def begun(folder: Path, source: Source, side: int, quality: int) -> Iterator[Non
     # A run that was killed at once leaves only its lock, and part of a file.
     if ABOUT not in inside and any(name != LOCK and not name.endswith(".part") for name in inside):
         raise DataError(f"{folder}: is not empty, and no prepared set; choose another folder")
+    wanted = {"format": 1, "side": side, "quality": quality, "source": source.digest()}
     with locked(folder / LOCK, "choose another folder"):
-        _claim(folder, {"format": 1, "side": side, "quality": quality, "source": source.digest()})
+        if not (folder / ABOUT).exists():
+            _write(folder / ABOUT, json.dumps(wanted, indent=2).encode())
+        found = about(folder)
+        for name in ("side", "quality"):
+            if found.get(name) != wanted[name]:
+                raise DataError(f"{folder}: was begun with {name} {found.get(name)}, not "
+                                f"{wanted[name]}; keep to it, or choose another folder")
+        if found != wanted:
+            raise DataError(f"{folder}: was begun with other pictures, or divided in other shares, "
+                            "or the pictures have changed since; choose another folder")
         yield
-
-
-def _claim(folder: Path, wanted: dict[str, int | str]) -> None:
-    """Record the settings of the folder, or compare them with those it was begun with."""
-    if not (folder / ABOUT).exists():
-        _write(folder / ABOUT, json.dumps(wanted, indent=2).encode())
-    found = about(folder)
-    for name in ("side", "quality"):
-        if found.get(name) != wanted[name]:
-            raise DataError(f"{folder}: was begun with {name} {found.get(name)}, not "
-                            f"{wanted[name]}; keep to it, or choose another folder")
-    if found != wanted:
-        raise DataError(f"{folder}: was begun with other pictures, or divided in other shares, or "
-                        "the pictures have changed since; choose another folder")
 
 
 def plan(source: Source) -> list[Shard]:
@@ -153,8 +148,8 @@ def pack(folder: Path, shards: Sequence[Shard], side: int, quality: int, threads
         converted = in_order(workers, convert, files, 2 * IN_SHARD)
         for shard in shards:
             rows = []
-            with (replacing(folder / f"{shard.name}.zip") as whole,
-                  zipfile.ZipFile(whole, "w") as packed):
+            with (replacing(folder / f"{shard.name}.zip") as zipped,
+                  zipfile.ZipFile(zipped, "w") as packed):
                 for file, member in zip(shard.files, shard.members, strict=True):
                     jpeg, reason = next(converted)
                     digest = "" if reason else hashlib.sha256(jpeg).hexdigest()
@@ -223,27 +218,20 @@ class _Content(NamedTuple):
 
 
 def _inspect(folder: Path, shard: Shard, classes: Sequence[str], side: int) -> _Content:
-    path = folder / f"{shard.name}.zip"
     images, skipped, sums = [], [], Sums((side, side, 3))
-    try:
-        with zipfile.ZipFile(path) as packed:
-            rows = _member(packed, f"{shard.name}.csv")[1].decode()
-            for row in csv.DictReader(io.StringIO(rows)):
-                if row["skipped"]:
-                    skipped.append((shard.split, shard.name, row["source"], row["skipped"]))
-                    continue
-                info, jpeg = _member(packed, row["member"])
-                offset = info.header_offset + 30 + len(info.filename.encode())  # of the JPEG
-                images.append((shard.split, shard.name, row["member"], row["label"],
-                               classes[int(row["label"])], row["source"], offset, info.file_size,
-                               row["sha256"]))
-                if shard.split == "train":
-                    sums.add(np.asarray(to_square(jpeg, side)[0])[np.newaxis])
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, LookupError,
-            ValueError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: damaged ({reason}); delete it and run the same command again: "
-                        "only what is missing is made") from None
+    with whole(folder / f"{shard.name}.zip") as path, zipfile.ZipFile(path) as packed:
+        rows = _member(packed, f"{shard.name}.csv")[1].decode()
+        for row in csv.DictReader(io.StringIO(rows)):
+            if row["skipped"]:
+                skipped.append((shard.split, shard.name, row["source"], row["skipped"]))
+                continue
+            info, jpeg = _member(packed, row["member"])
+            offset = info.header_offset + 30 + len(info.filename.encode())  # of the JPEG
+            images.append((shard.split, shard.name, row["member"], row["label"],
+                           classes[int(row["label"])], row["source"], offset, info.file_size,
+                           row["sha256"]))
+            if shard.split == "train":
+                sums.add(np.asarray(to_square(jpeg, side)[0])[np.newaxis])
     return _Content(images, skipped, sums)
 
 
@@ -264,12 +252,11 @@ def _write_statistics(folder: Path, sums: Sums) -> None:
                        "covariance": measured.covariance.tolist(),
                        "deviations": measured.deviations.tolist(),
                        "directions": measured.directions.tolist()}, indent=2)
-    array, picture = io.BytesIO(), io.BytesIO()
-    np.save(array, measured.mean)
-    Image.fromarray(measured.mean.round().astype(np.uint8)).save(picture, "PNG")
     _write(folder / "statistics.json", text.encode())
-    _write(folder / "mean.npy", array.getvalue())
-    _write(folder / "mean.png", picture.getvalue())
+    with replacing(folder / "mean.npy") as file:
+        np.save(file, measured.mean)
+    with replacing(folder / "mean.png") as file:
+        Image.fromarray(measured.mean.round().astype(np.uint8)).save(file, "PNG")
 
 
 def _table(*rows: Iterable[object]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -102,10 +103,12 @@ def call(name: str, compute: Callable, args: tuple, kwargs: dict, in_place: bool
         compute = _dry.shape_only(name, compute)
     with np.errstate(all="ignore"):  # a GPU does not warn
         result = _wrap(name, compute(*inside, **options), [*reads, *writes])
-    made = [*writes, *(x for x in _operands(result) if not any(x is r for r in reads))]
+    made = writes or [x for x in _operands(result) if not any(x is r for r in reads)]
     if not made:
         return result  # an operand as it was: ascontiguousarray of what is contiguous
-    machine.work(name, {x._block for x in reads}, {x._block for x in made})
+    read = reads[1:] if name in ("fill", "setitem") else reads  # these overwrite the first
+    machine.work(name, {x._block for x in reads}, {x._block for x in made},
+                 nbytes=sum(map(_touched, [*read, *made])))
     if name in SYNCS:
         machine.wait(name, [machine.stream().now()])
     return result
@@ -165,6 +168,12 @@ def garbage(values: np.ndarray) -> np.ndarray:
         kind = values.dtype.kind
         values.fill(np.nan if kind in "fc" else kind == "b" or np.iinfo(values.dtype).max)
     return values
+
+
+def _touched(x: Any) -> int:
+    """Bytes of the distinct numbers in an array: an overlapping view is read from memory once."""
+    distinct = math.prod(n for n, step in zip(x.shape, x._values.strides, strict=True) if step)
+    return min(distinct * x.itemsize, x._block.size)
 
 
 def _bounds(values: np.ndarray) -> tuple[int, int]:

@@ -73,17 +73,21 @@ class Record:
     """What was seen while `standin.record()` was open.
 
     launches: work given to a GPU, counted by name (views and `empty` give none).
+    bytes: what these launches must read and write at least, counted likewise.
     transfers: copies. syncs: what made the host wait for a device, in order.
     """
 
     def __init__(self, label: Any) -> None:
         self.launches: Counter = Counter()
+        self.bytes: Counter = Counter()
         self.transfers: list[Transfer] = []
         self.syncs: list[str] = []
         self._label = label
 
-    def add_launch(self, name: str) -> None:
-        self.launches[self._label(name) if self._label else name] += 1
+    def add_launch(self, name: str, nbytes: int) -> None:
+        key = self._label(name) if self._label else name
+        self.launches[key] += 1
+        self.bytes[key] += nbytes
 
 
 class Pool:
@@ -246,7 +250,7 @@ class Machine:
         return Block(self.stream(), nbytes, bounds, what)
 
     def work(self, name: str, reads: Iterable[Block], writes: Iterable[Block],
-             stream: StreamState | None = None, count: bool = True) -> None:
+             stream: StreamState | None = None, count: bool = True, nbytes: int = 0) -> None:
         """Note that work was given to a stream; raise RaceError if it may come too early."""
         self.raise_hazards()
         stream = stream or self.stream()
@@ -264,7 +268,7 @@ class Machine:
             block.writer, block.readers = use, {}
         if count:
             for record in self.records:
-                record.add_launch(name)
+                record.add_launch(name, nbytes)
 
     def _expect(self, block, uses, clock, what, doing):
         for use in filter(None, uses):
