@@ -32,6 +32,11 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in ("redirect", "loop"):
             return self._start(302, Location=f"/{'good' if kind == 'redirect' else 'loop'}/{name}",
                                Content_Length=0)
+        if kind == "redirect with a flood":
+            self._start(302, Location=f"/good/{name}", Content_Length=10**12)
+            with contextlib.suppress(OSError):  # until the client has had enough
+                while not self.server.stopped.is_set():
+                    self.wfile.write(bytes(10**6))
         if kind == "wrong":
             content = bytes(len(content))
         if kind == "longer":

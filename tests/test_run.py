@@ -28,7 +28,7 @@ from minialex.training import (
     Stuck,
 )
 from minialex.training import run as run_module
-from minialex.training.checkpoint import checkpoints
+from minialex.training.checkpoint import checkpoints, load_arrays, save_arrays
 
 pytestmark = pytest.mark.ch11
 
@@ -440,6 +440,23 @@ def test_damaged_log_is_named_and_kept_and_costs_nothing_else(make, undisturbed,
                 if isinstance(event, Kept)], "and it is not damaged any more"
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "steps.jsonl"])
+@pytest.mark.parametrize("put", [
+    lambda path: (path.write_bytes(b""), os.truncate(path, 10**12)),  # a hole: no room on disk
+    pytest.param(lambda path: (path.unlink(), os.mkfifo(path)), marks=pytest.mark.skipif(
+        not hasattr(os, "mkfifo"), reason="this system has no named pipes")),
+    lambda path: (path.unlink(), path.mkdir()),
+], ids=["huge", "pipe", "folder"])
+def test_what_is_no_log_is_put_aside_unread(make, tmp_path, name, put):
+    list(make("run"))
+    put(tmp_path / "run" / name)
+    [kept] = [event.kept for event in make("run", resume=True, settings={"epochs": 3})
+              if isinstance(event, Kept)]
+    assert kept == tmp_path / "run" / f"{name}.damaged" and kept.exists()
+    kept.is_dir() or kept.unlink()
+    assert (tmp_path / "run" / name).stat().st_size < 10_000
+
+
 def test_third_checkpoint_that_a_kill_has_left_goes(make, tmp_path):
     list(make("run"))
     newest, older = checkpoints(tmp_path / "run")
@@ -451,7 +468,8 @@ def test_third_checkpoint_that_a_kill_has_left_goes(make, tmp_path):
 @pytest.mark.parametrize("change", [
     {"classes": {"a": 1}}, {"classes": "ab"}, {"steps": -1.5}, {"epoch": "2"}, {"errors": {}},
     {"errors": [None]}, {"copies": {}}, {"peak_memory": []}, {"stuck": 0}, {"seconds": "1"},
-    {"loss_sum": None}], ids=str)
+    {"loss_sum": None}, {"seconds": 10**400}, {"steps": 10**12}, {"epoch": 0}, {"number": -1},
+    {"number": 10**9}, {"errors": []}, {"errors": 99 * [0.5]}], ids=str)
 def test_forged_progress_falls_back_to_the_checkpoint_before(make, undisturbed, tmp_path, change):
     list(make("run"))
     newest, older = checkpoints(tmp_path / "run")
@@ -507,6 +525,10 @@ def test_weights_of_a_run_that_was_stopped(make, tmp_path):
     os.truncate(classifier.path, 1000)
     older = Classifier.load(tmp_path / "run", "cpu:0")
     assert older.path == checkpoints(tmp_path / "run")[1]
+    arrays, about = load_arrays(older.path)
+    save_arrays(checkpoints(tmp_path / "run")[0],
+                {**arrays, "weight/fc8.bias": np.zeros(3, np.float32)}, about)
+    assert Classifier.load(tmp_path / "run", "cpu:0").path == older.path, "of another network"
     for path in checkpoints(tmp_path / "run"):
         path.unlink()
     with pytest.raises(CheckpointError, match=r"no model.safetensors in it, and no checkpoint"):

@@ -60,6 +60,9 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         checksum = about.pop("crc32", None)  # older files have none
         if checksum not in (None, _checksum(arrays, about)):
             raise InputError("wrong checksum")
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise InputError(f"{name} holds what is no number")
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError,
             RecursionError) as error:
         raise CheckpointError(f"{path}: damaged, or not written by minialex ({error}); "

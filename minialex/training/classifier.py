@@ -62,20 +62,13 @@ class Classifier:
         if len(devices) > 2:
             raise InputError(f"Classifier.load: {len(devices)} devices are too many; name one, "
                              "or one for each of two columns")
-        path, arrays, about = _stored(Path(folder), weights)
-        if "model" not in about:
-            raise CheckpointError(f"{path}: does not say what model it is of; train with "
-                                  "Run(..., about={'model': NAME})")
-        try:
-            return _restored(path, arrays, about, devices)
-        except backend.DeviceError:
-            raise
-        except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError,
-                ValueError) as error:
-            version = about.get("version", "of no known version")
-            raise CheckpointError(
-                f"{path}: written by minialex {version}, and not to be used with this one "
-                f"({error}); install that version") from None
+        damaged: list[CheckpointError] = []
+        for path in _files(Path(folder), weights):
+            try:
+                return _restored(path, *_stored(path), devices)
+            except CheckpointError as error:  # an older one may do
+                damaged.append(error)
+        raise damaged[0]
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder as a finished run leaves it, from which `load` reads the same.
@@ -139,31 +132,28 @@ class Classifier:
         return [(self.classes[label], float(probabilities[label])) for label in order]
 
 
-def _stored(folder: Path, weights: str) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
-    """The file of these weights; the weights and mean image; settings and class names."""
+def _files(folder: Path, weights: str) -> list[Path]:
+    """The files with these weights, at least one; the best choice first."""
     if weights not in ("last", "best"):
         raise InputError(f"Classifier.load: weights is {weights!r}; use 'last' or 'best'")
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: there is no such folder; name the folder of a run")
     if weights == "last" and (folder / MODEL).is_file():
-        return folder / MODEL, *load_arrays(folder / MODEL)
-    damaged: list[CheckpointError] = []
-    for path in folder.glob(BEST) if weights == "best" else checkpoints(folder):
-        try:
-            return path, *_of_checkpoint(path)
-        except CheckpointError as error:
-            damaged.append(error)
-    if damaged:
-        raise damaged[0]
+        return [folder / MODEL]
+    found = [*folder.glob(BEST)] if weights == "best" else checkpoints(folder)
+    if found:
+        return found
     raise CheckpointError(f"{folder}: there are no {weights} weights in it; name the folder of a "
                           "run, and wait for its first epoch" if weights == "best" else
                           f"{folder}: there is no {MODEL} in it, and no checkpoint; name the "
                           "folder of a run")
 
 
-def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Weights and mean image of a checkpoint, and the settings in its folder."""
+def _stored(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Weights and mean image; settings and class names. Those of a checkpoint lie beside it."""
     arrays, about = load_arrays(path)
+    if path.name == MODEL:
+        return arrays, about
     try:
         progress = from_stored(Progress, about.get("progress"))
     except InputError as error:
@@ -179,6 +169,24 @@ def _of_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
               devices: Sequence[str | Device]) -> Classifier:
+    """Raises CheckpointError, naming the files, if these do not make a network."""
+    where = f"{path}" if path.name == MODEL else f"{path}, with the settings in {CONFIG},"
+    if "model" not in about:
+        raise CheckpointError(f"{where}: does not say what model it is of; train with "
+                              "Run(..., about={'model': NAME})")
+    try:
+        return _built(path, arrays, about, devices)
+    except backend.DeviceError:
+        raise
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        version = about.get("version", "of no known version")
+        raise CheckpointError(
+            f"{where}: written by minialex {version}, and not to be used with this one "
+            f"({error}); install that version") from None
+
+
+def _built(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
+           devices: Sequence[str | Device]) -> Classifier:
     if not (has_type(about["model"], str) and has_type(about.get("recipe"), dict)):
         raise InputError("it does not say what network it is of, and how that was trained")
     recipe = {**OLDER, **about["recipe"]}
@@ -188,9 +196,6 @@ def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any
     for name, value in recipe.items():
         check(name, value)
     classes, mean = about["classes"], arrays.pop(MEAN)
-    for name, array in (*arrays.items(), (MEAN, mean)):
-        if not np.isfinite(array).all():
-            raise InputError(f"{name} holds what is no number")
     if not has_type(classes, list[str]):
         raise InputError("classes are no list of names")
     size = recipe["image_size"]

@@ -32,6 +32,7 @@ KEYS = {  # of a line of each log; the first counts the lines
     LOG: ("epoch", "steps", "lr", "train_loss", "val_loss", "top1_error", "top5_error", "seconds",
           "waited"),
     STEPS: ("step", "epoch", "lr", "loss", "seconds", "waited")}
+MOST_LOG = 2**27  # bytes; 90 epochs of ImageNet take 100 MB
 DIGITS = {"loss": 6, "seconds": 3, "waited": 3}
 
 Entry = dict[str, Any]
@@ -82,7 +83,8 @@ class RunFolder:
             raise FileError(f"{self.path}: {free / 2**20:,.0f} MiB are free on this disk, a run "
                             f"needs {needed / 2**20:,.0f} MiB; make room, or choose another folder")
 
-    def go_back(self, net: Module, optimizer: SGD, progress: Progress) -> Iterator[Kept]:
+    def go_back(self, net: Module, optimizer: SGD, progress: Progress,
+                steps_in_epoch: int) -> Iterator[Kept]:
         """Bring network, optimizer, progress and logs to the state of the newest checkpoint.
 
         progress: of a new run on the same images. Yields the files that were damaged.
@@ -94,6 +96,8 @@ class RunFolder:
                 raise OtherImagesError(f"{self.path}: these are not the training images of that "
                                        "run, or some were added or removed, or it started from a "
                                        "trained network; give its own")
+            if not found.adds_up(steps_in_epoch):
+                raise InputError("its counts of epochs, steps and images contradict each other")
             return found
 
         steps = self.path / STEPS
@@ -148,26 +152,29 @@ class RunFolder:
                                   "the checkpoint knows")
                 entry = {KEYS[name][0]: number, **known(number)}
                 found[number] = json.dumps({key: entry.get(key) for key in KEYS[name]}).encode()
-        kept = Path(f"{path}.damaged") if wrong and path.is_file() else None
-        if kept:
-            with replacing(kept) as file:
-                file.write(path.read_bytes())
+        kept = Path(f"{path}.damaged") if wrong and os.path.lexists(path) else None
         with replacing(path) as file:
             file.writelines(found[number] + b"\n" for number in range(1, count + 1))
+            if kept:
+                os.replace(path, kept)
         if wrong:
             yield Kept(path, kept, wrong)
 
     def _lines(self, name: str) -> dict[int, bytes]:
         """The lines of a log that can be read, by their numbers."""
-        path = self.path / name
-        lines = path.read_bytes().splitlines() if path.is_file() else []
-        return {entry[KEYS[name][0]]: line for line in lines
-                if (entry := _entry(name, line)) is not None}
+        return {entry[KEYS[name][0]]: line for line, entry in self._read(name)}
 
     def entries(self, name: str) -> list[Entry]:
         """A log, as it is read back for pictures."""
-        lines = (self.path / name).read_bytes().splitlines()
-        return [entry for line in lines if (entry := _entry(name, line)) is not None]
+        return [entry for _, entry in self._read(name)]
+
+    def _read(self, name: str) -> Iterator[tuple[bytes, Entry]]:
+        path = self.path / name
+        if path.is_file():  # not a pipe, which would keep us waiting
+            with open(path, "rb") as file:
+                for line in file.read(MOST_LOG).splitlines():
+                    if (entry := _entry(name, line)) is not None:
+                        yield line, entry
 
 
 def is_free(folder: Path) -> bool:

@@ -52,6 +52,12 @@ class Progress:
         return ((self.classes, self.labels, self.mean)
                 == (other.classes, other.labels, other.mean))
 
+    def adds_up(self, steps_in_epoch: int) -> bool:
+        """Whether its counts fit each other, in a run with so many steps in an epoch."""
+        return (len(self.errors) == self.epoch - 1 and 0 <= self.number <= steps_in_epoch
+                and self.number <= self.images
+                and self.steps == len(self.errors) * steps_in_epoch + self.number)
+
     @property
     def train_loss(self) -> float:
         """Mean over the images of this epoch so far."""

@@ -156,8 +156,8 @@ class Run:
         with self._worker.whole_network():
             self._check_network()
             if self._resume:
-                damaged = list(self.folder.go_back(self.net, self._optimizer, self.progress)
-                               if self.folder else ())
+                damaged = list(self.folder.go_back(self.net, self._optimizer, self.progress,
+                                                   self.steps_in_epoch) if self.folder else ())
                 self.progress = self._worker.start_from(self.progress)
         if self._resume:
             yield from [*damaged, Resumed(self.progress.steps, self.progress.epoch)]

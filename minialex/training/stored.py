@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,7 +13,8 @@ from ..errors import InputError
 __all__ = ["from_stored", "has_type"]
 
 T = TypeVar("T")
-WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false",
+         tuple[str, ...]: "a list of texts", types.NoneType: "null"}
 
 
 def has_type(value: Any, wanted: Any) -> bool:
@@ -26,7 +27,7 @@ def has_type(value: Any, wanted: Any) -> bool:
     if kind is dict:
         return isinstance(value, dict) and all(has_type(item, inside[1]) for item in value.values())
     if wanted is float:
-        return type(value) is int or (type(value) is float and math.isfinite(value))
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
     return type(value) is wanted
 
 
@@ -47,7 +48,9 @@ def from_stored(cls: type[T], stored: Any) -> T:
             raise InputError(f"no {name!r} in it")
         value = stored[name]
         if not has_type(value, wanted):
-            raise InputError(f"{name} is {_short(value)}; it must be {WORDS.get(wanted, wanted)}")
+            words = " or ".join(WORDS.get(one, str(one)) for one in
+                                (get_args(wanted) if has_type(None, wanted) else [wanted]))
+            raise InputError(f"{name} is {_short(value)}; it must be {words}")
         values[name] = tuple(value) if get_origin(wanted) is tuple else value
     return cls(**values)
 

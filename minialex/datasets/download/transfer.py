@@ -14,7 +14,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from threading import Thread
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from ...files import replacing
@@ -114,10 +114,16 @@ def _transfer(address: str, file: BinaryIO, seconds: float, errors: list[Excepti
     from pooch import HTTPDownloader
 
     answers: list[requests.Response] = []  # to be closed: pooch leaves them open if anything fails
+
+    def seen(answer: requests.Response, **_: Any) -> None:
+        answers.append(answer)
+        if answer.is_redirect:  # or requests would keep all that comes with it in memory
+            answer.close()
+
     download = HTTPDownloader(
         chunk_size=CHUNK, timeout=seconds,
         headers={"Accept-Encoding": "identity"},  # else requests unpacks what a server packs again
-        hooks={"response": lambda answer, **_: answers.append(answer)})
+        hooks={"response": seen})
     try:
         download(address, file, None)
     except Exception as error:
@@ -144,6 +150,7 @@ def _explained(error: Exception, seconds: float) -> Exception:
         return Failed("the server's certificate was not accepted")
     if isinstance(error, requests.ConnectionError):
         return Failed("no connection")
-    if isinstance(error, OSError) and error.errno is not None:
-        return error
-    return Failed(str(error))  # of a wrong header, or of certificates that are not there
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        # Of certificates that are not there, requests tells in a sentence.
+        return error if error.errno is not None else Failed(str(error))
+    return Failed("its answer breaks the rules of HTTP")
