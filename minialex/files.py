@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 
 from .errors import FileError, InputError
 
-__all__ = ["LOCK", "appending", "check_writable", "locked", "read_json", "replacing",
-           "sweep"]
+__all__ = ["LOCK", "appending", "check_writable", "locked", "parse_json", "read_json",
+           "replacing", "sweep"]
 
 LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
 MOST_JSON = 2**26  # bytes
@@ -110,15 +110,23 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
             text = file.read(MOST_JSON + 1)
         if len(text) > MOST_JSON:
             raise InputError(f"more than {MOST_JSON:,} bytes")
-        found = json.loads(text)
+        return parse_json(text)
     except OSError as error:
         raise InputError(error.strerror or str(error)) from None
+
+
+def parse_json(text: str | bytes) -> dict[str, Any]:
+    """The named values that stand in a text. Raises InputError as `read_json` does."""
+    try:
+        found = json.loads(text)
     except RecursionError:
         raise InputError("nested too deeply") from None
     except json.JSONDecodeError as error:
         raise InputError(f"line {error.lineno} is damaged") from None
     except UnicodeDecodeError:
         raise InputError("it is no text") from None
+    except ValueError:  # Python takes 4,300 digits at most
+        raise InputError("it has a number of too many digits") from None
     if not isinstance(found, dict):
         raise InputError("it holds no named values")
     return found

@@ -180,8 +180,9 @@ def test_folder_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(("content", "why"), [
     (b'{"a": 1', "line 1 is damaged"), (b"", "line 1 is damaged"), (b"\xff", "it is no text"),
     (b'{"a":\n1\n', "line 3 is damaged"), (b"[]", "it holds no named values"),
-    (b"null", "it holds no named values"), (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
-], ids=["cut", "empty", "bytes", "lines", "list", "null", "deep"])
+    (b"null", "it holds no named values"), (b'{"a": ' + b"1" * 9999 + b"}", "too many digits"),
+    (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
+], ids=["cut", "empty", "bytes", "lines", "list", "null", "digits", "deep"])
 def test_damaged_json_says_why(folder, content, why):
     (folder / "a.json").write_bytes(content)
     with fails(why, kind=InputError):

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import InputError
-from ..files import replacing
+from ..files import parse_json, replacing
 from ..nn import Module
 from ..optim import SGD
 from .events import Kept
@@ -53,18 +53,15 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
         raise CheckpointError(f"{path}: there is no such file; name a run folder that has one")
     try:
         with safe_open(path, framework="numpy") as file:
-            about = json.loads(file.metadata()["minialex"])
+            about = parse_json((file.metadata() or {}).get("minialex", "null"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if not isinstance(about, dict):
-            raise InputError("it holds no named values")
         checksum = about.pop("crc32", None)  # older files have none
         if checksum not in (None, _checksum(arrays, about)):
             raise InputError("wrong checksum")
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise InputError(f"{name} holds what is no number")
-    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError,
-            RecursionError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged, or not written by minialex ({error}); "
                               "use another checkpoint, or train again") from None
     return arrays, about
