@@ -1,5 +1,6 @@
 """A trained network at work: in Python, and the command that says what it sees."""
 
+import io
 import json
 import os
 import re
@@ -260,6 +261,15 @@ def test_bad_pictures_are_reported_and_the_others_answered(minialex, make_run, a
     assert lost == "minialex: nowhere.jpg: there is no such file; correct the name"
     assert re.match(rf"minialex: {album}/empty.jpg: not a readable picture \(", empty)
     assert nothing.startswith(f"minialex: {tmp_path}/nothing: no pictures in this folder")
+
+
+def test_warning_of_pillow_is_not_shown(minialex, make_run, tmp_path):
+    """It would name a file of the library, not the picture."""
+    with io.BytesIO() as file:
+        Image.new("RGB", (9, 9)).save(file, "TIFF")
+        (tmp_path / "cut.tif").write_bytes(file.getvalue()[:30])
+    done = minialex("predict", make_run(), tmp_path / "cut.tif")
+    assert mistake(done, tmp_path / "cut.tif", "no picture, or of an unknown format")
 
 
 def test_picture_for_which_the_memory_is_too_small_leaves_the_others(minialex, make_run, album,

@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _told_of_ctrl_c(), warnings.catch_warnings():
             # NumPy's, where numbers overflow: a run that diverges says so itself, and only once.
             warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)
+            # Pillow's, which name its own files; a picture that cannot be used is named by us.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
             _read(arguments, options)
             return options.run(options)
     except KeyboardInterrupt:

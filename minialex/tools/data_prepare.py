@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import time
-import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -74,8 +73,7 @@ def run(options: argparse.Namespace) -> int:
         for line in (f"{counts} files in {count(len(source.classes), 'class')}", *source.remarks):
             fact("", line)
         fact("into", str(folder))
-        with begun(folder, source, options.side, options.quality), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # files that cannot be used are listed in the end
+        with begun(folder, source, options.side, options.quality):
             # --strict looks into the shards of a finished set, too.
             if is_prepared(folder) and not missing(folder, shards) and not options.strict:
                 fact("", "is finished already (same names and sizes); nothing to do")
