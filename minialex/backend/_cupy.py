@@ -36,15 +36,6 @@ INSTALL = (f'{shlex.quote(sys.executable)} -m pip install "cupy-cuda12x[ctk]>=14
 TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after the point, not 23
 
 
-def _explain(name: str, error: Any) -> None:
-    """Raise an error of CuPy or CUDA as what it means to who uses a device; no other error."""
-    where = type(error).__module__
-    if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
-        where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
-    if where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
-        raise checks.cuda_error(name, error, INSTALL) from error
-
-
 def why_unavailable() -> str:
     """Why no GPU can be used, and the remedy; empty if one can.
 
@@ -85,13 +76,13 @@ class CupyDevice(Device):
         try:
             self._cuda.__enter__()
         except Exception as error:
-            _explain(self.name, error)
+            checks.cuda_error(self.name, error, INSTALL)
             raise
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._cuda.__exit__(*error)
-        _explain(self.name, error[1])
+        checks.cuda_error(self.name, error[1], INSTALL)
 
     def asarray(self, host: Any, dtype: Any = None) -> Any:
         with self:

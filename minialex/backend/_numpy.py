@@ -114,24 +114,10 @@ class NumpyNamespace(Namespace):
         cannot start any. The slices do not depend on the number of threads, and sums are made in
         slice order: so over_batch gives the same bits with any number of threads.
         """
-        results: list[Future] = [Future() for _ in slices]
-        # With `fn` in it, so that a thread of the pool that comes too late keeps no array in use.
-        todo = deque((fn, *pair) for pair in zip(slices, results, strict=True))
-        helpers: list[Future] = []
         _count_blas_users(+1)
         try:
-            try:
-                for _ in range(min(threads(), len(slices)) - 1):
-                    helpers.append(_executor(threads()).submit(_work_off, todo))
-            except RuntimeError:  # Python is ending, or the system gives no thread
-                _executor.cache_clear()  # what it has queued would stay for ever
-            _work_off(todo)
-            while results:
-                yield results.pop(0).result()  # what has been summed is freed
-        finally:  # after an error, nobody works on in arrays that the caller gives up
-            todo.clear()
-            wait([helper for helper in helpers if not helper.cancel()])
-            results.clear()  # an error refers to this frame, and one of these to the error
+            yield from map(fn, slices) if len(slices) == 1 else _shared(fn, slices)
+        finally:
             _count_blas_users(-1)
 
     def power(self, a: Any, exponent: Any, out: Any = None) -> Any:
@@ -167,6 +153,27 @@ def set_threads(n: int) -> None:
 @functools.cache
 def _executor(n: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n, "minialex pool")
+
+
+def _shared(fn: Work, slices: list[slice]) -> Iterator[Any]:
+    """What `fn` returns for each slice, in order; the caller and the pool's threads share them."""
+    results: list[Future] = [Future() for _ in slices]
+    # With `fn` in it, so that a thread of the pool that comes too late keeps no array in use.
+    todo = deque((fn, *pair) for pair in zip(slices, results, strict=True))
+    helpers: list[Future] = []
+    try:
+        try:
+            for _ in range(min(threads(), len(slices)) - 1):
+                helpers.append(_executor(threads()).submit(_work_off, todo))
+        except RuntimeError:  # Python is ending, or the system gives no thread
+            _executor.cache_clear()  # what it has queued would stay for ever
+        _work_off(todo)
+        while results:
+            yield results.pop(0).result()  # what has been summed is freed
+    finally:  # after an error, nobody works on in arrays that the caller gives up
+        todo.clear()
+        wait([helper for helper in helpers if not helper.cancel()])
+        results.clear()  # an error refers to this frame, and one of these to the error
 
 
 def _work_off(todo: deque) -> None:

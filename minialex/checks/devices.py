@@ -51,7 +51,12 @@ def in_one_line(error):
 
 
 def cuda_error(device, error, install):
-    """What an error of CUDA means to who uses a device."""
+    """An error of CuPy or CUDA is raised again as what it means for the user; no other is."""
+    where = type(error).__module__
+    if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
+        where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
+    if not where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
+        return
     said = f"{type(error).__name__}: {in_one_line(error).rstrip('.')}"
     helps = {
         "ImportError|DynamicLibNotFound|Compile|NVRTC":
@@ -62,7 +67,7 @@ def cuda_error(device, error, install):
     }
     pattern = next(pattern for pattern in helps if re.search(pattern, said, re.IGNORECASE))
     kind = DeviceMemoryError if "memory" in pattern else DeviceError
-    return kind(f"{device}: {said}; {helps[pattern]}")
+    raise kind(f"{device}: {said}; {helps[pattern]}") from error
 
 
 def memory(device, nbytes, used, limit):

@@ -26,9 +26,8 @@ class _Weighted(Module):
         checks.weighted(type(self).__name__, shape, std, bias)
         std = init.he_std(shape) if std is None else std
         self.weight = Parameter(init.normal(init.generator(rng), shape, std), device)
-        self.bias = None
-        if bias is not None:
-            self.bias = Parameter(np.full(shape[-1], bias, np.float32), device)
+        self.bias = None if bias is None else Parameter(
+            np.full(shape[-1], bias, np.float32), device)
 
 
 class Conv2d(_Weighted):

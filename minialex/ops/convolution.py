@@ -51,7 +51,12 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
                 xs = x[part, :, :, seen]
                 columns = xp.patches(xs, (kh, kw), stride, pad)  # (n, OH, OW, K)
                 flat = columns.reshape(-1, k)
-                xp.matmul(flat.T, rows[:, made], out=gw[:, made])
+                if k * og > 500:
+                    xp.matmul(flat.T, rows[:, made], out=gw[:, made])
+                else:  # during a product with so few results NumPy lets no other thread run;
+                    # so there is one for each image, and the results are added up
+                    each = columns.reshape(len(xs), -1, k).swapaxes(1, 2)
+                    gw[:, made] = (each @ rows.reshape(len(xs), -1, o)[..., made]).sum(axis=0)
                 if needs[0] and not turn:
                     # The patches have served; their memory takes the gradient of the patches.
                     xp.matmul(rows[:, made], kernels[:, made].T, out=flat)

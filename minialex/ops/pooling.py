@@ -60,7 +60,7 @@ def max_pool2d(xp, x, *, size, stride):
     oh, ow = output_size("max_pool2d", (h, w), (size, size), stride)
     row, column = xp.empty((n, oh, w, c), xp.uint8), xp.empty((n, oh, ow, c), xp.uint8)
     down, across = (1, size, stride, oh), (2, size, stride, ow)  # what _shifts is given
-    scratch_bytes = 2 * x.nbytes // n
+    scratch_bytes = 4 * x.nbytes // n  # with what is read and written: it stays in the cache
 
     def forward(part, out):
         best = xp.empty(row[part].shape, x.dtype)  # the largest down each column of a window
@@ -89,21 +89,21 @@ def avg_pool2d(xp, x, *, size, stride):
     size, stride = checks.pool2d("avg_pool2d", x, size, stride)
     (n, h, w, c), share = x.shape, 1 / size**2
     oh, ow = output_size("avg_pool2d", (h, w), (size, size), stride)
-    column, part = xp.zeros((n, oh, w, c), x.dtype), xp.empty((n, oh, w, c), x.dtype)
-    y = xp.zeros((n, oh, ow, c), x.dtype)
-    for view in _shifts(x, 1, size, stride, oh):
-        xp.add(column, xp.multiply(view, share, out=part), out=column)
-    for view in _shifts(column, 2, size, stride, ow):
-        xp.add(y, view, out=y)
+    down, across = (1, size, stride, oh), (2, size, stride, ow)
+    shares = xp.multiply(x, share, out=xp.empty(x.shape, x.dtype))
+    column, y = xp.empty((n, oh, w, c), x.dtype), xp.empty((n, oh, ow, c), x.dtype)
+    for a, windows, out in ((shares, down, column), (column, across, y)):
+        total, *others = _shifts(a, *windows)
+        for view in others or [0]:
+            total = xp.add(total, view, out=out)
 
     def backward(gy):
         each = xp.multiply(gy, share, out=xp.empty(gy.shape, gy.dtype))
-        gcolumn = xp.zeros((n, oh, w, c), gy.dtype)
-        for gview in _shifts(gcolumn, 2, size, stride, ow):
-            xp.add(gview, each, out=gview)
-        gx = xp.zeros((n, h, w, c), gy.dtype)
-        for gview in _shifts(gx, 1, size, stride, oh):
-            xp.add(gview, gcolumn, out=gview)
+        gcolumn, gx = xp.zeros((n, oh, w, c), gy.dtype), xp.zeros((n, h, w, c), gy.dtype)
+        for g, windows, out in ((each, across, gcolumn), (gcolumn, down, gx)):
+            for k, gview in enumerate(_shifts(out, *windows)):
+                # Before the first `stride` views have written, there are zeros: a copy will do.
+                xp.copyto(gview, g) if k < stride else xp.add(gview, g, out=gview)
         return gx
 
     return y, backward
