@@ -37,7 +37,7 @@ TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after th
 
 
 def _explain(name: str, error: Any) -> None:
-    """Raise an error of CuPy or CUDA as what it means to who uses a device; no other error."""
+    """Raise an error of CuPy or CUDA as one that a user can act on; leave other errors alone."""
     where = type(error).__module__
     if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
         where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
@@ -64,7 +64,7 @@ def why_unavailable() -> str:
 
 
 def runtime() -> Any:
-    """CUDA's own interface, by which a report asks for versions, names and memory."""
+    """CUDA's own interface, from which a report gets versions, names and memory."""
     return cupy.cuda.runtime
 
 
@@ -106,7 +106,7 @@ class CupyDevice(Device):
             self._cuda.synchronize()
 
     def memory(self) -> Memory:
-        """Of CuPy's pool. It keeps no peak of use, so `peak` is what it has taken from CUDA."""
+        """CuPy's pool. It keeps no peak of its use, so `peak` is what it has taken from CUDA."""
         with self:
             pool = cupy.get_default_memory_pool()
             return Memory(pool.used_bytes(), pool.total_bytes(), pool.get_limit() or None)
