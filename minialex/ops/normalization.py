@@ -1,4 +1,4 @@
-"""Local response normalisation: neighbouring channels compete."""
+"""Local response normalization: neighbouring channels compete."""
 
 from .. import checks
 from ..operation import op
