@@ -1,6 +1,6 @@
 """What an argument of a command may be, and a parser that says in one line what is wrong.
 
-The arguments that several commands have stand here; the others beside the work of their command.
+The arguments that several commands share are here; the others are in the file of their command.
 """
 
 from __future__ import annotations
