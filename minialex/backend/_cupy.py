@@ -37,7 +37,7 @@ TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after th
 
 
 def _explain(name: str, error: Any) -> None:
-    """Raise an error of CuPy or CUDA as one that a user can act on; leave other errors alone."""
+    """Raise an error of CuPy or CUDA as what it means to who uses a device; no other error."""
     where = type(error).__module__
     if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
         where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""

@@ -51,7 +51,7 @@ def in_one_line(error):
 
 
 def cuda_error(device, error, install):
-    """What an error of CUDA means to the user of a device."""
+    """What an error of CUDA means to who uses a device."""
     said = f"{type(error).__name__}: {in_one_line(error).rstrip('.')}"
     helps = {
         "ImportError|DynamicLibNotFound|Compile|NVRTC":
