@@ -1,7 +1,7 @@
 """Errors that are the user's to mend: one base class, beside the built-in ones that Python has.
 
-Each message is one line: what came, what is needed, and the remedy. Whatever raises anything else
-has met a fault of minialex itself.
+Each message is one line: what came, what is needed, and the remedy. Any other error is a fault of
+minialex itself.
 """
 
 __all__ = ["DeviceError", "DeviceMemoryError", "FileError", "InputError", "InputTypeError",
@@ -9,7 +9,7 @@ __all__ = ["DeviceError", "DeviceMemoryError", "FileError", "InputError", "Input
 
 
 class MinialexError(Exception):
-    """Something that whoever calls can mend."""
+    """An error that the caller can mend."""
 
 
 class InputError(MinialexError, ValueError):

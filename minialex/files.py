@@ -136,7 +136,7 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
 def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     """Hold the lock file `path`, to keep a second process from disturbing the work of this one.
 
-    It is free again however its process ends. Its folder is made if it is missing.
+    It is released however the process ends. Its folder is made if it is missing.
     Raises FileError if another process holds it; and if it cannot be written, with the `remedy`.
     """
     from filelock import FileLock, Timeout

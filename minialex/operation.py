@@ -1,8 +1,8 @@
 """`@op`: lifts a function on arrays to tensors.
 
 An op is one function `f(xp, *arrays, **options) -> (value, backward)`. `@op` checks the inputs,
-makes their device current, calls the function, and lets the tape note whom the gradient goes to.
-Built in chapter 02.
+makes their device current, calls the function, and notes on the tape which inputs receive the
+gradient. Built in chapter 02.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
     `backward(gy)` returns one gradient for each array (a single one need not be a tuple), or None
     where there is none. Parameters after `*` are options, those before it are tensors, except
         static: the last of them, which are no tensors either, such as ("axis",).
-    needs: it is `backward(gy, needs)`, and may leave out gradients whose `needs` is False.
-    numbers: beside a tensor, a plain number will do.
+    needs: called as `backward(gy, needs)`, it may leave out gradients whose `needs` is False.
+    numbers: next to a tensor, a plain number is accepted.
     operators: those of Tensor that call this op; "__rsub__" and its like swap the operands.
     `f.on_arrays` is the function itself. Errors name the op and the argument.
     """

@@ -21,7 +21,7 @@ class SGD:
         v <- momentum * v - weight_decay * lr * w - lr * gradient
         w <- w + v
 
-    The rate is inside the velocity: when it falls, the old velocity lives on for some steps.
+    The rate is inside the velocity: when it falls, the old velocity still acts for some steps.
     (PyTorch keeps it outside; the two differ only when the rate changes.)
 
     parameters: tensors, or a dict of them by name (`net.named_parameters()`). One that is given

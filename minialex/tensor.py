@@ -1,8 +1,8 @@
 """Tensor, Node and the walk back: the tape of automatic differentiation.
 
-`record` notes on the tape (a graph of `Node`s) whom the gradient of an op's result goes to; `@op`
-(operation.py) calls it. `Tensor.backward` walks that graph once, from the result to the leaves,
-and frees each node as it goes. Built in chapter 02.
+`record` notes on the tape (a graph of `Node`s) which inputs receive the gradient of an op's result;
+`@op` (operation.py) calls it. `Tensor.backward` walks that graph once, from the result to the
+leaves, and frees each node as it goes. Built in chapter 02.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Node", "Tensor", "load", "mark_changed", "no_grad", "randn", "record
 
 
 def _operator(*operands: Any) -> Tensor:
-    """Keeps the place of an operator for the op that declares it."""
+    """A placeholder for an operator, until the op that declares it replaces it."""
     raise NotImplementedError
 
 
@@ -146,7 +146,7 @@ class Tensor:
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One recorded op: the function that pulls the gradient back, and whom it goes to.
+    """One recorded op: the function that pulls the gradient back, and which inputs receive it.
 
     A parent is the node that made the input, or the leaf tensor itself, or None if that input
     needs no gradient. The input's value is not kept here: only `backward` knows what it needs.
@@ -171,7 +171,7 @@ class Node:
 def _walk_back(root: Node, gradient: Array) -> None:
     """Carry the gradient from `root` to the leaves, freeing the tape on the way.
 
-    What was made last goes first: so a node's turn comes when all that used it have had theirs.
+    The newest node goes first, so each node comes after all nodes that used its result.
     """
     pending, waiting = {root: gradient}, [(-root.made, root)]
     while waiting:
@@ -196,9 +196,9 @@ def _sum(device: Device, a: Array, b: Array) -> Array:
 
 
 def _add_to_leaf(leaf: Tensor, gradient: Array, others: Sequence[Array] = ()) -> None:
-    """Give a leaf a gradient of its own: it is the user's, who may well write into it.
+    """Add to the gradient of a leaf, in memory of its own: the user may write into it.
 
-    others: arrays of somebody else, whose memory the gradient may be.
+    others: arrays in use elsewhere, with which the gradient may share its memory.
     """
     with backend.lock, leaf.device:  # another thread may add to the same leaf
         if leaf.grad is not None:
@@ -223,8 +223,8 @@ _clock = itertools.count(1)  # numbers what happens to the tape, in order
 def no_grad() -> Iterator[None]:
     """`with no_grad():` computes values only: nothing is recorded, nothing kept for backward.
 
-    It holds for this thread. In a generator it also holds between two values, for whoever takes
-    them. `@no_grad()` does the same for a function, but not for a generator.
+    It applies to this thread. In a generator it also applies between two values, to the code that
+    takes them. `@no_grad()` does the same for a function, but not for a generator.
     """
     mine = vars(_thread)  # also if another thread closes what this one has opened
     mine["silent"] = _thread.silent + 1
@@ -235,13 +235,13 @@ def no_grad() -> Iterator[None]:
 
 
 def mark_changed(tensor: Tensor) -> None:
-    """Whoever writes into `tensor.data` says so; a tape from before it is then refused."""
+    """Say that `tensor.data` has been written to: tapes from before that are then refused."""
     tensor.changed = next(_clock)
 
 
 def record(name: str, value: Array, device: Device, backward: Callable, inputs: Sequence[Any],
            backward_device: Device | None = None, needs: bool = False) -> Tensor:
-    """The result of an op as a Tensor, noted on the tape if one of the inputs wants a gradient.
+    """The result of an op as a Tensor, noted on the tape if one of the inputs requires a gradient.
 
     backward: gy -> gradients; or (gy, needs) -> gradients, where `needs` says which are wanted.
     """

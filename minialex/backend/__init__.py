@@ -44,7 +44,7 @@ def why_no_gpu() -> str:
 
 
 def cuda() -> ModuleType:
-    """What knows the GPUs, for a report about them. Loaded on demand: CuPy takes half a second."""
+    """The module that knows the GPUs, for a report. Loaded on demand: CuPy takes half a second."""
     from . import _cupy
 
     return _cupy
@@ -61,7 +61,7 @@ def default() -> Device:
 class use:
     """Send new tensors to this device, from now on or for the length of a `with` block.
 
-    It holds for the thread that calls it; in a new thread they go to cpu:0. No op reads this: an
+    It applies to the calling thread; in a new thread they go to cpu:0. No op reads this: an
     op works where its inputs are.
     """
 

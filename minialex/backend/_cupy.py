@@ -55,7 +55,7 @@ def why_unavailable() -> str:
 
 
 def runtime() -> Any:
-    """CUDA's own interface, by which a report asks for versions, names and memory."""
+    """CUDA's own interface, from which a report gets versions, names and memory."""
     return cupy.cuda.runtime
 
 
@@ -97,7 +97,7 @@ class CupyDevice(Device):
             self._cuda.synchronize()
 
     def memory(self) -> Memory:
-        """Of CuPy's pool. It keeps no peak of use, so `peak` is what it has taken from CUDA."""
+        """CuPy's pool. It keeps no peak of its use, so `peak` is what it has taken from CUDA."""
         with self:
             pool = cupy.get_default_memory_pool()
             return Memory(pool.used_bytes(), pool.total_bytes(), pool.get_limit() or None)

@@ -49,7 +49,7 @@ class Block:
 
 
 class Heap:
-    """Free blocks, by size, of all virtual devices: what one has given back serves the next.
+    """Free blocks, by size, of all virtual devices: one may use what another has given back.
 
     So a full-size step takes 1.9 GB; with blocks for each device alone it would be 2.2.
 
@@ -121,7 +121,7 @@ class NumpyNamespace(Namespace):
             _count_blas_users(-1)
 
     def power(self, a: Any, exponent: Any, out: Any = None) -> Any:
-        """a ** exponent; 3/4 = 1/2 + 1/4 by square roots, an instruction of every processor."""
+        """a ** exponent. Square roots are fast, and make a ** 0.75: sqrt(a) * sqrt(sqrt(a))."""
         if not isinstance(exponent, float) or exponent != 0.75:
             return np.power(a, exponent, out=out)
         root = np.sqrt(a, out=self.empty(a.shape, a.dtype))
@@ -177,7 +177,7 @@ def _shared(fn: Work, slices: list[slice]) -> Iterator[Any]:
 
 
 def _work_off(todo: deque) -> None:
-    """Do what nobody has begun; stop after an error: what comes before it has been begun."""
+    """Do the tasks that no thread has begun. After an error, drop those that are left."""
     with contextlib.suppress(IndexError):  # nothing is left
         while True:
             fn, part, result = todo.popleft()
@@ -202,9 +202,9 @@ _users = 0  # threads that are inside of over_batch
 
 
 def _count_blas_users(change: int) -> None:
-    """BLAS's own threads would fight with ours for the cores, and wait for each other spinning.
+    """Keep BLAS to one thread: more would compete with ours for the cores, and wait spinning.
 
-    Their number is the whole process's: the first user sets it to 1, the last one puts it back.
+    The number holds for the whole process: the first user sets it to 1, the last one resets it.
     """
     global _users
     with lock:
@@ -215,7 +215,7 @@ def _count_blas_users(change: int) -> None:
 
 
 def _after_fork() -> None:
-    """In the child no other thread lives on: not those of the pools, nor the users of BLAS."""
+    """In the child process no other thread exists: none of the pools, no user of BLAS."""
     lock.release()
     _executor.cache_clear()
     _count_blas_users(-_users)
@@ -227,7 +227,7 @@ getattr(os, "register_at_fork", dict)(
 
 
 class NumpyDevice(Device):
-    """A virtual device on the CPU: all rules of a real one, so two columns run on any laptop."""
+    """A virtual device on the CPU, with all rules of a real one: two columns run on any laptop."""
 
     COUNT = 16  # virtual devices are free; more would be a typing error
 

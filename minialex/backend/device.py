@@ -38,11 +38,11 @@ def host_array(values: Any, dtype: Any = None) -> np.ndarray:
 class Device:
     """Where arrays live and where the work on them is done. It equals its name, "cpu:0".
 
-    A copy or a pickle of it is made by its name, and so is the same device again.
+    Copy and pickle keep only its name, and give back the same device.
     Attributes: `name` ("cpu:0"), `kind` ("cpu"), `index`, `xp` (array module plus five verbs, see
-    namespace.py). As a context manager it becomes the current device, which CUDA asks for.
+    namespace.py). In a `with` block it is the current device, which CUDA requires.
     Each kind of device fills in `asarray`, `to_host`, `memory` and `set_memory_limit`, which have
-    no body here, and replaces what it must do in another way.
+    no body here, and overrides what it must do in another way.
     """
 
     def __init__(self, kind: str, index: int, xp: Any) -> None:
@@ -79,7 +79,7 @@ class Device:
         """A copy as a C-ordered, native NumPy array; waits until it has been computed."""
 
     def own(self, array: Array) -> Array:
-        """The array in this device's memory: all of CuPy's are, NumPy puts `a * b` elsewhere."""
+        """The array, in this device's memory. CuPy's always are; NumPy puts `a * b` elsewhere."""
         return array
 
     def memory(self) -> Memory:
@@ -89,7 +89,7 @@ class Device:
         """Refuse to hold more bytes (a GTX 580 had 3 * 2**30); None: no limit."""
 
     def synchronize(self) -> None:
-        """Wait until all work given to this device is done, as NumPy's is when it returns."""
+        """Wait until all work given to this device is done. NumPy's is done when it returns."""
 
     def rng(self, seed: int) -> np.random.Generator:
         """Random numbers are drawn on the host, so that they are the same on every device."""
@@ -159,6 +159,6 @@ _logs = Opened()
 def record_transfers() -> contextlib.AbstractContextManager[TransferLog]:
     """`with record_transfers() as log:` lists every copy between two devices made inside.
 
-    It sees those that this thread makes; other threads have logs of their own.
+    It sees the copies that this thread makes; other threads have logs of their own.
     """
     return _logs.hold(TransferLog())

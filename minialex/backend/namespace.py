@@ -4,8 +4,8 @@
     over_batch           work through a batch in slices that fit the workspace
     patches, add_patches what every kernel position sees, and the way back
 
-Everything else (`xp.maximum`, `xp.matmul`, ...) is the array module's own; only `xp.power` is
-faster on a CPU than NumPy's.
+Everything else (`xp.maximum`, `xp.matmul`, ...) is the array module's own, except that the CPU has
+a faster `xp.power`.
 """
 
 from collections.abc import Callable, Iterator

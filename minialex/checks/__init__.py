@@ -1,4 +1,4 @@
-"""Is this input right? One function for each question, so that ops are left with mathematics.
+"""Is this input right? One function for each question, so that ops hold only mathematics.
 
 Each raises an error of one line that says what came, what is needed, and the remedy; a few give
 back what they have checked in one form, such as an int for any whole number. A function that serves

@@ -33,7 +33,7 @@ def gpu(index, count, why_none):
 
 
 def why_no_gpu(said, driver, made_for):
-    """Said of the driver, and the remedy. Versions of CUDA: 12090 is 12.9; 0: no driver."""
+    """What is wrong with the driver, and the remedy. Versions: 12090 is CUDA 12.9; 0: no driver."""
     remedy = "check nvidia-smi, and the variable CUDA_VISIBLE_DEVICES"
     if driver == 0:
         said, remedy = "there is no CUDA driver", "install one, and see nvidia-smi"
@@ -71,7 +71,7 @@ def cuda_error(device, error, install):
 
 
 def memory(device, nbytes, used, limit):
-    """So many bytes more must be within the limit of a device, if it has one."""
+    """`nbytes` more must fit within the limit of a device, if it has one."""
     if limit is not None and used + nbytes > limit:
         raise DeviceMemoryError(
             f"{device}: out of memory allocating {nbytes:,} bytes (in use {used:,}, limit "

@@ -10,7 +10,7 @@ __all__ = ["axes", "broadcast", "concat", "converted", "filled", "flatten", "num
 
 
 def shown(value):
-    """A value as messages show it: itself, or what it is where that takes long or several lines."""
+    """A value as messages show it: itself, or its type and shape if it is too long for that."""
     text, shape = repr(value), getattr(value, "shape", None)
     if len(text) <= 60 and "\n" not in text:
         return text

@@ -204,7 +204,7 @@ def gradients(op, gradients, parents):
 
 
 def unused(op, backward):
-    """The `backward` of a node of the tape, which has it until it is called."""
+    """The `backward` of a node of the tape, which must not have been used yet."""
     if backward is None:
         raise UsageError(f"backward: the tape below this {op} has been used and freed by an "
                          "earlier backward(); run the forward pass again")

@@ -34,7 +34,7 @@ def exchange(a: Tensor, b: Tensor, label: str = "") -> tuple[Tensor, Tensor]:
 
 
 def normalize_across(norm: nn.LocalResponseNorm, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Normalize two columns as one tower: the window of a map at the border sees over it.
+    """Normalize two columns as one tower: at the border, a window reaches into the other column.
 
     Not 2012: there, each column saw its own maps only. Caffe's network has one tower.
     """
@@ -134,7 +134,7 @@ class AlexNet(nn.Module):
     width: share of the paper's kernels and units.
     init: "run145" (what the authors ran: std 0.03 in conv3 to conv5), "paper" (0.01 everywhere),
         or "he", for reduced widths.  seed: of the weights and the dropout masks.
-    norm: "paper", or "caffe", for weights from there: other constants, over both columns.
+    norm: "paper", or "caffe" for weights from Caffe: other constants, over both columns.
 
     images: (N, image_size, image_size, channels), float32 pixels with the mean taken off, as a host
     array (each device gets its copy from the host, as in 2012) or a Tensor.

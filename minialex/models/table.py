@@ -1,4 +1,4 @@
-"""What there is to know about each model, so that nothing else has to know them by name."""
+"""The facts about each model in one table, so that no other code knows a model by name."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def model_info(name: str) -> ModelInfo:
 def build(name: str, devices: Sequence[str | Device], classes: int | None = None,
           channels: int | None = None, width: float | None = None, init: str | None = None,
           image_size: int | None = None, seed: int = 0, norm: str | None = None) -> nn.Module:
-    """A new network; None: as the table has it.
+    """A new network. What is None is as in the table of models.
 
-    devices: one for each column; one alone takes both, and a network of one column the first.
-    Raises InputError for what the model cannot be.
+    devices: one for each column. A single one takes both; a network of one column uses the first.
+    Raises InputError for a value that the model does not allow.
     """
     info = model_info(name)
     channels = info.channels[0] if channels is None else channels

@@ -16,9 +16,9 @@ _shared = np.random.default_rng(0)
 def seed(n: int) -> None:
     """Start the random numbers of layers that are made without `rng`.
 
-    Each gets a generator of its own, so that no two layers are equal by accident. They are the same
-    in every run, which starts with seed(0). They belong to the process: where several threads make
-    layers at once, the order is chance, so give `rng` there, as all models do.
+    Each layer gets a generator of its own, so that no two are equal by accident. Every process
+    starts with seed(0), so they are the same each time. If several threads make layers at once, the
+    order of the generators is not fixed: give `rng` there, as all models do.
     """
     global _shared
     _shared = generator(n)

@@ -33,8 +33,8 @@ watches = Opened()  # what `nn.watch` has put around the layers that this thread
 class Module:
     """A layer, or a network of layers: assign parameters and modules to attributes in __init__.
 
-    They are found in attributes, also inside lists, tuples and dicts. `training` says which of
-    the two ways a layer such as Dropout works. Calling the module calls its `forward`.
+    They are found in attributes, also inside lists, tuples and dicts. `training` says whether
+    a layer such as Dropout works as in training. Calling the module calls its `forward`.
     After __init__ only existing attributes can be set: a misspelt one is an error.
     Printing a module shows a line for each layer: path, kind and options (unless they are the usual
     ones), shapes of its parameters, how many numbers are in them, and devices.
@@ -44,7 +44,7 @@ class Module:
     training = True
 
     def __init_subclass__(cls) -> None:
-        """Let __init__ refuse what it does not take, and end the time for new attributes."""
+        """Let __init__ refuse unknown arguments, and allow no new attributes after it."""
         init = cls.__init__
 
         @functools.wraps(init)

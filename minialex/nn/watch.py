@@ -15,7 +15,7 @@ def watch(net: Module, before: Callable | None = None,
 
     before(path, layer, x): told the first input of each module of `net` that is called;
     after(path, layer, y): told its output. Either may return a tensor to be used in place of what
-    it saw; None changes nothing. Where they want to call the layer: layer.forward(x).
+    it saw; None changes nothing. To call the layer in them, use layer.forward(x).
     path: as in `named_modules`, "" for `net` itself; for a module in two places, the first.
     Only calls in this thread are watched. Watches can be nested: the outer one is told first
     before a layer, and last after it.

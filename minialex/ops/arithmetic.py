@@ -1,7 +1,7 @@
 """Element by element, with broadcasting; and sums.
 
 The log of 0 and a number divided by 0 are infinite, and so is a result beyond the largest number of
-its type. NumPy warns of all three, a GPU of none.
+its type. NumPy warns of all three; a GPU warns of none.
 """
 
 import math

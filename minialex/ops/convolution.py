@@ -9,7 +9,7 @@ __all__ = ["conv2d"]
 
 @op(needs=True)
 def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
-    """Slide the kernels w over the images x (cross-correlation, as everybody calls convolution).
+    """Slide the kernels w over the images x (cross-correlation, usually called convolution).
 
     x: (N, H, W, C), w: (KH, KW, C / groups, O), b: (O,) -> y: (N, OH, OW, O),
     OH = (H + padding - KH) // stride + 1.  pad: zeros on each side, or (above, below, left, right).

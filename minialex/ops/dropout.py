@@ -1,4 +1,4 @@
-"""Dropout by a given mask: the random numbers are drawn by whoever calls (nn.Dropout)."""
+"""Dropout by a given mask: the random numbers are drawn by the caller (nn.Dropout)."""
 
 from .. import checks
 from ..operation import op

@@ -1,4 +1,4 @@
-"""From scores to probabilities, and to one number to make small."""
+"""From scores to probabilities, and to the one number that training makes small."""
 
 from .. import checks
 from ..operation import op

@@ -102,7 +102,7 @@ class Communicator:
                                               strict=True)]
 
     def compare(self, about: Mapping[str, Any]) -> None:
-        """Check that all ranks have the same values. Raises ValueError, naming who differs."""
+        """Check that all ranks have the same values. Raises InputError, naming one that differs."""
         first, *others = self.collect(dict(about))
         for rank, other in enumerate(others, 1):
             for name, value in first.items():

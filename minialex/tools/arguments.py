@@ -1,6 +1,6 @@
 """What an argument of a command may be, and a parser that says in one line what is wrong.
 
-The arguments that several commands have stand here; the others beside the work of their command.
+The arguments that several commands share are here; the others are in the file of their command.
 """
 
 from __future__ import annotations
@@ -74,21 +74,22 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
     """--devices and --threads."""
     parser.add_argument("--devices", metavar="A,B",
                         help="one device for each column, for instance gpu:0,gpu:1 or cpu:0,cpu:1 "
-                             "(default: the best this machine has)")
+                             "(default: the best that this machine has)")
     add_threads(parser)
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=whole(1, MOST_THREADS), metavar="N",
-                        help="threads on the CPU (default: all cores this process may use)")
+                        help="number of threads on the CPU (default: all cores that this process "
+                             "may use)")
 
 
 def add_data_dir(parser: argparse.ArgumentParser,
                  default: str = "./data if there is one, else the user's cache") -> None:
     """--data-dir."""
     parser.add_argument("--data-dir", type=path, metavar="FOLDER",
-                        help="where minialex data get and minialex weights get put what they bring "
-                             f"(default: {default})")
+                        help="where minialex data get and minialex weights get put what they "
+                             f"download (default: {default})")
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

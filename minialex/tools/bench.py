@@ -23,9 +23,9 @@ from .text import count, say, table
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "measure a training step on this machine"
-DESCRIPTION = ("Time the training step of a network, whole and layer by layer, beside what this "
-               "machine can do: its matrix product and its copy.")
+SUMMARY = "measure the time of a training step on this machine"
+DESCRIPTION = ("Measure the time of a training step, as a whole and layer by layer, and compare it "
+               "with the speed of this machine's matrix products and copies.")
 
 
 class Layer(NamedTuple):
@@ -45,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", choices=list(models.MODELS), default=full, metavar="NAME",
                         help=f"one of {', '.join(models.MODELS)} (default: %(default)s)")
     parser.add_argument("--batch", type=whole(1), default=128, metavar="N",
-                        help="images in a step (default: %(default)s)")
+                        help="number of images in a step (default: %(default)s)")
     parser.add_argument("--steps", type=whole(1), default=5, metavar="N",
-                        help="steps to time, after one to warm up (default: %(default)s)")
+                        help="number of steps to time, after one to warm up (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument("--plot", type=picture_file, metavar="FILE.png",
-                        help="draw the layers under the roof that the machine sets")
+                        help="draw the speed of each layer, and the limits of this machine")
     add_devices(parser)
 
 

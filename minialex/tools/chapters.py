@@ -17,10 +17,10 @@ from .text import module, pip, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "write the course, its notebooks and exercises, into a folder"
+SUMMARY = "write the notebooks and exercises of the course into a folder"
 DESCRIPTION = ("Write the fifteen notebooks, the exercises and their checks into a folder of your "
-               "own. A file that is there already stays as it is: your answers are safe, and the "
-               "same command brings back what you have deleted.")
+               "own. Files that already exist there are not changed, so your answers are safe. The "
+               "same command brings back files that you have deleted.")
 
 TESTS = "tests/exercises"
 NOTEBOOKS = ("[0-9][0-9]_*.ipynb", "*.py", "exercises/*.py", "exercises/hints/*.md",

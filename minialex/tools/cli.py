@@ -23,8 +23,8 @@ __all__ = ["COMMANDS", "main", "make_parser"]
 COMMANDS = ("train", "evaluate", "predict", "data list", "data get", "data prepare",
             "weights list", "weights get", "weights import", "weights export", "bench", "chapters",
             "doctor")
-GROUPS = {"data": "list, fetch and prepare sets of pictures",
-          "weights": "AlexNets that others trained, in and out"}
+GROUPS = {"data": "list, download and prepare data sets",
+          "weights": "list, download, import and export trained networks"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

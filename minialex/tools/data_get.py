@@ -12,14 +12,14 @@ from .text import command, count, fetching, filled, say, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "fetch a set, check it and unpack it"
-DESCRIPTION = ("Fetch a data set from its home or a mirror, compare it with the published checksum "
-               "and unpack it. Where there is no network, the message says which file to put where "
-               "by hand; the same command then takes it from there.")
+SUMMARY = "download a data set, check it and unpack it"
+DESCRIPTION = ("Download a data set from its home or a mirror, compare it with the published "
+               "checksum, and unpack it. If the download is not possible, the message says which "
+               "file to put where by hand; the same command then uses that file.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="of the set, as in minialex data list")
+    parser.add_argument("name", metavar="NAME", help="name of the set, as in minialex data list")
     add_data_dir(parser)
 
 

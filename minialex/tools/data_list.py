@@ -14,9 +14,9 @@ from .text import command, say, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "show the sets that minialex knows, and which are here"
-DESCRIPTION = ("Show the data sets that minialex knows: what they hold, how large the download is, "
-               "under which licence, and where each lies.")
+SUMMARY = "show the data sets that minialex knows, and which are on this machine"
+DESCRIPTION = ("Show the data sets that minialex knows: what each holds, how large the download "
+               "is, its licence, and where it is on this machine.")
 LEFT = ("name", "pixels", "licence", "where")
 NOTES = """
 embedded: comes with minialex.
@@ -27,7 +27,7 @@ OF_PIXELS = "400+: pixels of the shorter side."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true",
-                        help="print all that is known of each set as JSON: splits, addresses, "
+                        help="print all that is known about each set as JSON: splits, addresses, "
                              "checksums, citation, folder")
 
 

@@ -22,29 +22,30 @@ from .text import command, count, fact, progress_bar, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "make squares of any pictures, and pack them for training"
-DESCRIPTION = ("Prepare pictures as in 2012: shorter side to 256 pixels, central square, RGB, "
-               "1,024 JPEGs in a zip; with their lists, mean image and colour covariance. Files "
-               "that are not readable pictures are left out and listed. An interrupted run goes on "
-               "when the same command is given again.")
+SUMMARY = "make squares from any pictures, and pack them for training"
+DESCRIPTION = ("Prepare pictures as in 2012. The shorter side is scaled to 256 pixels, the central "
+               "square is cut out in RGB, and 1,024 JPEGs at a time are packed into a zip file. "
+               "Lists of the images, their mean image and colour covariance are written, too. "
+               "Files that are not readable pictures are left out and listed. After an "
+               "interruption, the same command continues where it stopped.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=path, metavar="SOURCE",
-                        help="a folder of train/CLASS/*, with val and test beside train; or of "
-                             "CLASS/*; or of ImageNet's ILSVRC2012_img_train.tar, "
+                        help="a folder that holds train/CLASS/*, with val and test beside train; "
+                             "or CLASS/*; or ImageNet's ILSVRC2012_img_train.tar, "
                              "ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz, which are "
-                             "read in place")
+                             "read without unpacking them")
     parser.add_argument("--out", type=path, metavar="FOLDER",
                         help="where to write (default: SOURCE-prepared)")
     parser.add_argument("--split", type=_shares, metavar="A,B,C",
-                        help="where there is no folder train: draw train, val and test from each "
-                             "class, as in 80,10,10 (per cent)")
+                        help="if there is no folder train: the shares of train, val and test in "
+                             "per cent, drawn at random from each class, as in 80,10,10")
     parser.add_argument("--side", type=whole(8, 4096), default=256, metavar="PIXELS",
-                        help="of the squares (default: %(default)s)")
+                        help="side of the squares (default: %(default)s)")
     parser.add_argument("--quality", type=whole(1, 100), default=95, metavar="N",
-                        help="of the JPEGs, 1 to 100; at 95 one takes about 24 kB, at 90 18 kB; "
-                             "JPEGs that are RGB and of the right size are kept as they are "
+                        help="quality of the JPEGs, 1 to 100; a JPEG takes about 24 kB at 95, and "
+                             "18 kB at 90. RGB JPEGs of the right size are kept as they are "
                              "(default: %(default)s)")
     parser.add_argument("--strict", action="store_true",
                         help="stop at the first file that is not a readable picture")

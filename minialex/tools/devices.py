@@ -11,7 +11,7 @@ __all__ = ["choose_devices"]
 
 def choose_devices(wanted: str | None, threads: int | None = None,
                    group: Communicator | None = None) -> tuple[tuple[str, ...], str]:
-    """The devices of the two columns, and why these; from now on so many `threads` are used.
+    """The devices of the two columns, and the reason; also set the number of `threads`.
 
     wanted: "A,B", "A" or None, the best. group: the processes among which devices are shared out.
     """

@@ -37,8 +37,8 @@ __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "say what is installed, and check that every device calculates right"
 DESCRIPTION = ("List versions, files and devices, and check each device against plain NumPy: every "
-               "op, copies between devices, a training step. Exit code 1 if something fails; a "
-               "machine without a GPU is no failure.")
+               "op, copies between devices, and a training step. The exit code is 1 if a check "
+               "fails; a missing GPU is not a failure.")
 
 # As setup.cfg asks for them: name, module, least version.
 PACKAGES = [("NumPy", "numpy", "2"), ("Pillow", "PIL", "10"), ("matplotlib", "matplotlib", "3.8"),
@@ -54,7 +54,7 @@ SELF_CHECK = "self-check (some seconds; a GPU takes longer the first time)"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", metavar="A,B,...",
-                        help="the devices to check (default: every GPU, cpu:0 and cpu:1)")
+                        help="devices to check (default: every GPU, cpu:0 and cpu:1)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
 
 

@@ -27,10 +27,11 @@ from .text import command, count, cut, fact, progress_bar, say, table, width
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
 
 SUMMARY = "count the errors of a trained network"
-DESCRIPTION = ("Show a trained network images that it has not seen: errors of all and of each "
-               "class, and which classes it confuses. Writes confusion.png, confusion.csv and "
-               "evaluation.json; with another split, other data or other weights, their names say "
-               "so, as in evaluation-val.json. A tie with another class is an error.")
+DESCRIPTION = ("Test a trained network on images that it has not seen. Prints the errors over all "
+               "images and for each class, and which classes are confused. Writes confusion.png, "
+               "confusion.csv and evaluation.json. With another split, other data or other "
+               "weights, the names of the files say so, as in evaluation-val.json. If the right "
+               "class ties with another one, this counts as an error.")
 ROWS = 20  # classes in the printed table
 VIEWS = 10
 
@@ -41,14 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="other images of the same classes (default: the data of the run)")
     add_data_dir(parser, default="as in the run")
     parser.add_argument("--split", choices=("test", "val", "train"),
-                        help="which of them (default: test, or val if there is no test)")
+                        help="which images of the data (default: test, or val if there is no test)")
     parser.add_argument("--ten-view", action="store_true",
-                        help="also average the probabilities of ten views of each image, as in "
-                             "2012: four corners and centre, and their mirror images")
+                        help="also test with the average over ten views of each image, as in "
+                             "2012: the four corners, the centre, and their mirror images")
     parser.add_argument("--batch", type=whole(1), default=128, metavar="N",
-                        help="views that the network sees at once (default: %(default)s)")
+                        help="number of views in a batch (default: %(default)s)")
     parser.add_argument("--json", action="store_true",
-                        help="print what evaluation.json holds, and nothing else")
+                        help="print the contents of evaluation.json, and nothing else")
     parser.add_argument("--out", type=path, metavar="FOLDER", help="where to write (default: RUN)")
 
 

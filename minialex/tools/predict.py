@@ -20,11 +20,12 @@ from .text import bar, columns, cut, printable, say, shows_blocks, width
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_text", "run"]
 
 SUMMARY = "say what a trained network sees in pictures"
-DESCRIPTION = ("Print the best guesses of a trained network for each picture. A picture is read as "
-               "in training: shorter side, then the central square. A network that learnt from "
-               "grey images sees its brightness; the clothes of fashion-mnist are bright on black, "
-               "so a photograph on white looks strange to it. Exit code 2 if a picture could not "
-               "be read; the others are answered.")
+DESCRIPTION = ("Print the best guesses of a trained network for each picture. A picture is "
+               "prepared as in training: its shorter side is scaled, then the central square is "
+               "cut out. A network that learnt from grey images gets only the brightness of a "
+               "picture. The clothes of fashion-mnist are bright on black, so such a network may "
+               "guess badly on photographs with a white background. If a picture cannot be read, "
+               "the exit code is 2, and the other pictures still get their guesses.")
 DRAWN = 40  # pictures in --plot, at most
 NAMES = 32  # columns of the names of classes, at most
 
@@ -32,17 +33,17 @@ NAMES = 32  # columns of the names of classes, at most
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     trained.add_arguments(parser)
     parser.add_argument("pictures", type=path, nargs="+", metavar="IMAGE",
-                        help="files, or folders for all pictures in them, also in the folders of "
-                             "classes inside")
+                        help="a picture, or a folder; all pictures in a folder are used, also "
+                             "those in the folders of classes inside it")
     parser.add_argument("--top", type=whole(1), default=5, metavar="N",
-                        help="how many guesses (default: %(default)s)")
+                        help="number of guesses (default: %(default)s)")
     parser.add_argument("--ten-view", action="store_true",
-                        help="average ten views of each picture, as in 2012, in place of the "
-                             "centre alone")
+                        help="average over ten views of each picture, as in 2012, instead of using "
+                             "only the centre")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--plot", type=picture_file, metavar="FILE.png",
-                        help="draw the pictures (at most 40) beside their guesses; the ending, "
-                             ".png, .jpg, .pdf or .svg, is the format")
+                        help="draw the pictures (at most 40) beside their guesses; the ending of "
+                             "the name (.png, .jpg, .pdf or .svg) chooses the format")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -24,8 +24,8 @@ __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 SUMMARY = "train a network and draw what it learnt"
 DESCRIPTION = ("Train a network and write a folder with its log, weights and pictures. Without "
                "options: the small AlexNet on 10,000 pictures of clothes, 2 to 3 minutes on two "
-               "cores. Ctrl-C stops a run, and --resume goes on with it; after a crash, at most "
-               "ten minutes of it are repeated.")
+               "cores. Ctrl-C stops a run, and --resume continues it. After a crash, --resume "
+               "repeats at most the last ten minutes.")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -24,69 +24,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              f"the paper's; {full.name}: the full network of {full.year} "
                              f"(default: {next(iter(MODELS))})")
     parser.add_argument("--data", type=path, metavar="NAME|FOLDER",
-                        help=f"{DATA} (the default: 12,000 images that come with minialex), "
-                             "another name from minialex data list, a folder that minialex data "
-                             "prepare has made, or one of train/CLASS/*.jpg with val or test "
-                             "beside train")
+                        help=f"{DATA} (the default: 12,000 images that come with minialex); "
+                             "another name from minialex data list; a folder that minialex data "
+                             "prepare has made; or a folder of pictures, train/CLASS/*.jpg, with "
+                             "val or test beside train")
     add_data_dir(parser)
     parser.add_argument("--out", type=path, metavar="FOLDER",
-                        help="where to write (default: runs/TIME-MODEL-DATA)")
+                        help="where to write the run (default: runs/TIME-MODEL-DATA)")
     parser.add_argument("--resume", type=path, metavar="FOLDER",
-                        help="go on with an interrupted run, bit for bit, with its settings; "
-                             "--epochs or --steps end it earlier or later; --devices, --threads, "
-                             "--data, --data-dir and --parallel may be new, and so may the number "
-                             "of processes")
+                        help="continue an interrupted run with its own settings, bit for bit. "
+                             "--epochs and --steps may end it earlier or later. You may also "
+                             "change --devices, --threads, --data, --data-dir, --parallel and the "
+                             "number of processes")
     parser.add_argument("--start-from", type=path, metavar="RUN|NAME",
-                        help="start from the weights of another run, or from public ones (see "
-                             "minialex weights list): the same network, with a new last layer if "
-                             "the classes are others")
+                        help="start from the weights of another run, or from public weights (see "
+                             "minialex weights list). The network is the same, with a new last "
+                             "layer if the classes are different")
     parser.add_argument("--freeze", metavar="LAYER",
-                        help="with --start-from: this layer and all below it keep their weights, "
-                             "for instance conv5 or fc6")
+                        help="with --start-from: this layer, and all layers below it, keep their "
+                             "weights; for instance conv5 or fc6")
     parser.add_argument("--parallel", choices=("data", "hybrid"),
-                        help="share the work out among all processes that mpiexec has started, "
-                             "as in mpiexec -n 4 python -m mpi4py -m minialex train --parallel "
-                             "data. data: each has the whole network, and its share of every "
-                             "batch; hybrid: its share for the convolutions, and its units of "
-                             "the fully connected layers. Each takes GPUs of its own")
-    parser.add_argument("--steps", type=whole(1), metavar="N", help="end after this many in all")
+                        help="divide the work among the processes that mpiexec has started, as "
+                             "in mpiexec -n 4 python -m mpi4py -m minialex train --parallel data. "
+                             "data: each process has the whole network and takes its share of "
+                             "every batch. hybrid: this holds for the convolutions only; each "
+                             "process has a part of the units of the fully connected layers. "
+                             "Each process uses GPUs of its own")
+    parser.add_argument("--steps", type=whole(1), metavar="N",
+                        help="end after this many steps, counted from the start of the run")
     parser.add_argument("--seed", type=whole(0), metavar="N",
-                        help="of weights, order, crops, colours and dropout (default: 0)")
+                        help="seed of everything random: first weights, order of the images, "
+                             "crops, colours and dropout (default: 0)")
     parser.add_argument("--explain", action="store_true",
-                        help="print each setting of this run and its source, and stop")
+                        help="print each setting of this run and where it comes from, and do not "
+                             "train")
     add_devices(parser)
-    _add_recipe(parser.add_argument_group("recipe", "Settings not given depend on --recipe, "
-                                                    "--model and the number of images: see "
-                                                    "--explain."))
+    _add_recipe(parser.add_argument_group("recipe", "The defaults of these settings depend on "
+                                                    "the recipe, the model and the number of "
+                                                    "images: see --explain."))
 
 
 def _add_recipe(settings: argparse._ArgumentGroup) -> None:
     settings.add_argument("--recipe", choices=("run145", "paper"),
-                          help=f"as the authors ran it, or as they printed it (default: {RECIPE})")
+                          help="the settings that the authors ran, or those that they printed in "
+                               f"the paper (default: {RECIPE})")
     settings.add_argument("--epochs", type=_setting("epochs", int), metavar="N",
                           help="passes over the training images")
     settings.add_argument("--batch", type=_setting("batch", int), metavar="N",
-                          help="images in a step")
+                          help="number of images in a step")
     settings.add_argument("--lr", type=_setting("lr", float), metavar="RATE",
                           help="learning rate at the start")
     falling = settings.add_mutually_exclusive_group()
     falling.add_argument("--falls", type=_setting("falls", _epochs), metavar="N,N,...",
                          help="divide the rate by ten after these epochs")
     falling.add_argument("--patience", type=_setting("patience", int), metavar="N",
-                         help="divide it when the validation error has not improved for N epochs, "
-                              "at most three times (0: never)")
+                         help="divide the rate by ten when the validation error has not improved "
+                              "for N epochs, at most three times (0: never)")
     settings.add_argument("--init", choices=("run145", "paper", "he"),
-                          help="first weights: of the authors' run, of their paper, or by He et "
-                               "al. 2015, for narrow networks")
+                          help="first weights: as in the authors' run, as in their paper, or as in "
+                               "He et al. 2015, which is for narrow networks")
     settings.add_argument("--width", type=_setting("width", float), metavar="SHARE",
-                          help="share of the paper's kernels")
+                          help="number of kernels as a share of the paper's")
     settings.add_argument("--mirror", type=_setting("mirror", float), metavar="CHANCE",
-                          help="of an image to be mirrored; 0 for letters and digits")
+                          help="the chance that an image is mirrored; 0 for letters and digits")
     settings.add_argument("--noise", choices=("run145", "literal", "none"),
-                          help="of colours: as it was run, as the paper prints it, or none")
+                          help="colour noise: as in the authors' run, as the paper prints it, or "
+                               "none")
     settings.add_argument("--image-size", type=int, choices=(224, 227),
-                          help="pixels that the full network sees: 227, or 224 and 3 zero rows and "
-                               "columns")
+                          help="rows and columns of pixels that the full network sees: 227, or 224 "
+                               "and 3 rows and columns of zeros")
 
 
 def _setting(name: str, read: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -43,12 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """RUN and --weights."""
     parser.add_argument("folder", type=path, metavar="RUN",
-                        help="the folder of a run: what minialex train wrote to --out; or a name "
+                        help="the folder of a run, which minialex train wrote to --out; or a name "
                              "from minialex weights list")
     parser.add_argument("--weights", choices=("best", "last"),
-                        help="those with the smallest error on the validation images, or the "
-                             "newest (default: those at the end of a finished run, else the "
-                             "newest)")
+                        help="best: the weights with the smallest error on the validation images; "
+                             "last: those at the end of the run, or the newest if the run is not "
+                             "finished (default: last)")
 
 
 def run_folder(name: str) -> Path:

@@ -15,9 +15,10 @@ from .text import fact, say
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
 SUMMARY = "write the network of a run as an ONNX file"
-DESCRIPTION = ("Write the network of a run as ONNX, which most other programs read: one tower, "
-               "with groups where the two columns do not talk. Needs the package onnx. The "
-               "command prints how pixels are to be prepared, which is no part of the file.")
+DESCRIPTION = ("Write the network of a run as an ONNX file, which most other programs can read. "
+               "The file holds one tower, with groups where the two columns do not exchange maps. "
+               "Needs the package onnx. The file does not say how pixels must be prepared, so the "
+               "command prints it.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

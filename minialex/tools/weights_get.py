@@ -15,16 +15,17 @@ from .text import command, fetching, filled, say, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "fetch a trained network, check it and make a run of it"
-DESCRIPTION = ("Fetch a trained network from its home or a mirror, compare it with the published "
-               "size and checksum, read it, and write the folder of a finished run, which the "
-               "other commands take by its name. Needs the package onnx. Where there is no "
-               "network, the message says which file to put where by hand; the same command then "
-               "takes it from there.")
+SUMMARY = "download a trained network, check it and make a run from it"
+DESCRIPTION = ("Download a trained network from its home or a mirror, compare it with the "
+               "published size and checksum, and write it as the folder of a finished run. Other "
+               "commands can then use its name wherever they take a run. Needs the package onnx. "
+               "If the download is not possible, the message says which file to put where by "
+               "hand; the same command then uses that file.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="as in minialex weights list")
+    parser.add_argument("name", metavar="NAME",
+                        help="name of the network, as in minialex weights list")
     add_data_dir(parser)
 
 

@@ -14,21 +14,21 @@ from .text import command, fact, say
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "make a run of a network in an ONNX file"
-DESCRIPTION = ("Read AlexNet, as Caffe has it or as minialex weights export writes it, from an "
-               "ONNX file, and write the folder of a finished run. Needs the package onnx. The "
-               "file does not tell how pixels are to be prepared, nor the names of the classes: "
-               "without --like, both are those of Caffe and ImageNet.")
+SUMMARY = "make a run from a network in an ONNX file"
+DESCRIPTION = ("Read AlexNet from an ONNX file, in Caffe's form or as minialex weights export "
+               "writes it, and write it as the folder of a finished run. Needs the package onnx. "
+               "The file does not say how pixels must be prepared, and does not name the classes. "
+               "Without --like, pixels are prepared as for Caffe, and the classes are ImageNet's.")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=path, metavar="FILE.onnx")
     parser.add_argument("--out", type=path, metavar="RUN", required=True, help="where to write")
     parser.add_argument("--like", type=path, metavar="RUN|NAME",
-                        help="a run whose classes and preparation of pixels it is to have, such "
-                             "as the one that was exported")
+                        help="take the classes and the preparation of pixels from this run, for "
+                             "instance the one that was exported")
     parser.add_argument("--classes", type=path, metavar="FILE.txt",
-                        help="the names of the classes, one in a line, in the order of the outputs")
+                        help="names of the classes, one on each line, in the order of the outputs")
 
 
 def run(options: argparse.Namespace) -> int:

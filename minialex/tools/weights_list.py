@@ -13,9 +13,9 @@ from .text import command, say, table
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
-SUMMARY = "show the weights that minialex knows, and which are here"
-DESCRIPTION = ("Show the trained networks that minialex knows by name: their errors, how large the "
-               "download is, and where each lies.")
+SUMMARY = "show the weights that minialex knows, and which are on this machine"
+DESCRIPTION = ("Show the trained networks that minialex knows by name: the errors of each, how "
+               "large the download is, and where it is on this machine.")
 NOTE = ("\nErrors in percent, as their authors measured them on the validation images of ImageNet, "
         "centre crop.")
 
@@ -23,7 +23,7 @@ NOTE = ("\nErrors in percent, as their authors measured them on the validation i
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true",
-                        help="print all that is known of each as JSON: addresses, checksum, "
+                        help="print all that is known about each as JSON: addresses, checksum, "
                              "licence, citation, folder")
 
 

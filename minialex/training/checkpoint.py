@@ -35,7 +35,7 @@ class CheckpointError(InputError):
 
 def save_arrays(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray],
                 about: Mapping[str, Any]) -> None:
-    """Write arrays, and what is to be known about them, so that `path` is never half a file."""
+    """Write arrays and a description of them, so that `path` is never half a file."""
     from safetensors.numpy import save
 
     about = {**about, "crc32": _checksum(arrays, about)}

@@ -73,7 +73,7 @@ class Classifier:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder as a finished run leaves it, from which `load` reads the same.
 
-        Whatever bears these names is replaced; the weights come last, and each file whole.
+        Files of the same names are replaced, the weights last. Each file is whole or not there.
         Raises FileError if it cannot be written.
         """
         check_writable(folder)

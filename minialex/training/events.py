@@ -11,7 +11,7 @@ __all__ = ["EpochDone", "Event", "Kept", "RateFell", "Resumed", "RunDone", "Save
 
 @dataclass(frozen=True)
 class Event:
-    """Any of these."""
+    """The base of all events."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ Entry = dict[str, Any]
 
 
 class OtherImagesError(UsageError):
-    """A run cannot go on with training images that it did not have."""
+    """A run can only continue with the training images that it began with."""
 
 
 class RunFolder:
@@ -88,7 +88,7 @@ class RunFolder:
         """Bring network, optimizer, progress and logs to the state of the newest checkpoint.
 
         progress: of a new run on the same images. Yields the files that were damaged.
-        Raises CheckpointError if no checkpoint can be used, OtherImagesError if it is not of these.
+        Raises CheckpointError if none can be used, OtherImagesError if it is of other images.
         """
         def read(stored: Any) -> Progress:
             found = from_stored(Progress, stored)

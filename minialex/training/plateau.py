@@ -1,4 +1,4 @@
-"""The plateau: a network that has learnt how frequent the classes are, or not even that."""
+"""The plateau: the network has learnt how frequent the classes are, or not even that."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def change(recipe: Recipe, sources: dict[str, str],
 
 def lengthen(recipe: Recipe, epochs: int) -> Recipe:
     """The recipe of a run that has begun, with another number of epochs. What happens at an epoch
-    keeps it, and what would never have happened still never does."""
+    still happens at it, and what would never have happened still never does."""
     later: dict[str, Any] = {name: epochs for name in ("noise_until", "conv1_until")
              if recipe.epochs <= getattr(recipe, name) < epochs}
     return replace(recipe, epochs=epochs, **later)

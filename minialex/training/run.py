@@ -44,7 +44,7 @@ class Run:
     steps: end after this many in all. resume: go on with the run in `folder`, bit for bit.
     start: a trained network, whose weights and mean image it starts with; also if it is resumed.
     about: more for config.json; Classifier.load needs the name of the model in it.
-    worker: called with net and optimizer, returns the Worker; see minialex.parallel.
+    worker: called with net and optimizer; returns the Worker (see minialex.parallel).
 
     The loop may be left at any event. `save` then saves, and a new loop over the run goes on.
     """

@@ -1,4 +1,4 @@
-"""When the rate falls. Functions of what was seen so far: nothing to save or resume."""
+"""When the rate falls: functions of past errors only, so there is no state to save."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def start_from(net: Module, source: Classifier, images: ImageSet) -> None:
 
 
 def freeze(net: Module, last: str) -> None:
-    """Let nothing learn up to the layer `last`, itself included. "": leave all as it is.
+    """Freeze the layer `last` and all layers below it. "": leave all as it is.
 
     What is frozen keeps no tape, and backward ends above it.
     """

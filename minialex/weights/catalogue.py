@@ -1,4 +1,4 @@
-"""Public weights: where each has its home, and how it comes to this machine."""
+"""Public weights: where they are published, and how to bring them to this machine."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def get(name: str, folder: str | os.PathLike[str] | None = None, *,
     """The folder of these weights, which are fetched, checked and read if they are not there.
 
     It is that of a finished run. What was fetched is then thrown away; a file that somebody put
-    there stays. say: is told what takes time or goes wrong; progress: as of `get_set`.
-    Raises WeightsError for an unknown name, DataError if they cannot be had or are others, and
+    there stays. say: called with what takes time or goes wrong; progress: as in `get_set`.
+    Raises WeightsError for an unknown name, DataError if they cannot be fetched or are wrong, and
     UsageError if the package onnx is missing, before anything is fetched.
     """
     known, found = look_up(name), find(name, folder)

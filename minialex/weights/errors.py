@@ -13,4 +13,4 @@ class WeightsError(InputError):
 
 
 class UnknownPixelsError(WeightsError):
-    """A network of which nobody says how its pixels are to be prepared."""
+    """A network for which it is not known how its pixels must be prepared."""

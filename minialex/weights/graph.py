@@ -1,4 +1,4 @@
-"""Our networks as nodes of ONNX, said once: what is written, and what a file must be to be read.
+"""Our networks as nodes of ONNX, in one place: what is written, and what a file to read must hold.
 
 AlexNet becomes one tower: where the columns do not talk, a convolution has two groups.
 """

@@ -9,7 +9,7 @@
     colours      RGB                              BGR in Caffe, whose pictures OpenCV reads
 
 The columns stand side by side in the tower: the first half of the outputs of every layer is made by
-the first column. Its halves meet groups of 2 where the columns do not talk. Numbers are only moved,
+the first column. It has groups of 2 where the columns do not talk. Numbers are only moved,
 doubled and halved, so nothing is rounded: there and back gives the same bits.
 """
 

@@ -1,4 +1,4 @@
-"""An ONNX file as it lies on the disk: taken apart with suspicion, nothing in it is run."""
+"""An ONNX file on the disk: read without trusting it; nothing in it is run."""
 
 from __future__ import annotations
 

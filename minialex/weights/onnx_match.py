@@ -1,4 +1,4 @@
-"""Is a graph the one that we know? Each of its nodes is held against the node that is needed."""
+"""Is a graph the one that we know? Each of its nodes is compared with the node that is needed."""
 
 from __future__ import annotations
 

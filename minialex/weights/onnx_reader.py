@@ -1,4 +1,4 @@
-"""Networks in: the one tower with groups that Caffe's AlexNet is becomes our two columns."""
+"""Networks in: Caffe's AlexNet, one tower with groups, becomes our two columns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_onnx(path: str | os.PathLike[str],
     any width and number of classes; or what `write_onnx` writes.
     devices: one for each column. A LeNet-5 is on the first.
 
-    A network from Caffe gets norm "caffe" and takes RGB, as all ours: conv1 is turned around.
+    A network from Caffe gets norm "caffe". It takes RGB, as all ours do: conv1 is reversed.
     The zoo's file says 224x224, but its weights learnt from 227x227: that is `image_size` here.
     Raises WeightsError, naming the node, if it is anything else, or damaged.
     """

@@ -1,4 +1,4 @@
-"""Networks out: as ONNX, which every other framework reads."""
+"""Networks out: as ONNX, which most other programs read."""
 
 from __future__ import annotations
 

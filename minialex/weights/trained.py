@@ -1,4 +1,4 @@
-"""A network in an ONNX file with what the file does not tell: its classes, and its pixels."""
+"""A network in an ONNX file, with what the file does not say: its classes, and its pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring a public data set to this machine: fetched, checked, unpacked, and whole or not there.
+"""Bring a public data set to this machine: fetch, check and unpack it, whole or not at all.
 
 A download gets its name only after its size and checksum match the published ones. So a file with
 the right name is right, even if the network, the power or the user's patience fails.

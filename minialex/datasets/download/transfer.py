@@ -1,9 +1,9 @@
-"""One file from one address, by pooch: watched while it comes, checked, and whole or not there.
+"""One file from one address, by pooch: watched while it comes, checked, whole or not at all.
 
 pooch waits as long as a server sends anything, and writes all that it sends. So it works in a
 thread of its own, while this module watches the file grow: a server that is too slow or sends too
 much is given up. pooch's own `retrieve` would overwrite a file that somebody has put
-there, and speaks on the terminal; so its parts are used, the downloader and the checksum.
+there, and prints to the terminal; so its parts are used, the downloader and the checksum.
 """
 
 from __future__ import annotations

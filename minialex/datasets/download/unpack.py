@@ -1,4 +1,4 @@
-"""Unpack a zip or tar archive that a stranger made: no member may do more than bring a file.
+"""Unpack a zip or tar archive that a stranger made: a member may only become a file.
 
 A careless program writes each member wherever its name points. Here each must be a plain file or
 folder whose name stays inside the target. Refused are

@@ -1,6 +1,6 @@
 """Clothing dataset (small): photographs of clothes as people wear and sell them, ten classes.
 
-A balanced subset of 200 training and 50 test photographs comes with minialex; its story stands in
+A balanced subset of 200 training and 50 test photographs comes with minialex; it is described in
 data/clothing-mini/README.md. It is "clothing-mini"; all 3,781 are "clothing".
 """
 

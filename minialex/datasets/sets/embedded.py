@@ -1,4 +1,4 @@
-"""Where the sets lie that come with minialex: in data/ of a clone, or inside what was installed."""
+"""Where the sets that come with minialex are: in data/ of a clone, or in the installed package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a public data set: its facts stand once, in the file of the set."""
+"""What is known about a public data set. Each fact is written once, in the file of the set."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Fashion-MNIST: pictures of clothes, stored exactly like MNIST but harder.
 
-A balanced subset of 10,000 training and 2,000 test images comes with minialex; its story stands in
+A balanced subset of 10,000 training and 2,000 test images comes with minialex; it is described in
 data/fashion-mnist/README.md. It is "fashion-mnist"; all 70,000 are "fashion-mnist-full".
 """
 

@@ -1,4 +1,4 @@
-"""ImageNet 2012 (ILSVRC) as its owners give it out: two large tars and a list of labels.
+"""ImageNet 2012 (ILSVRC) as its owners publish it: two large tars and a list of labels.
 
     ILSVRC2012_img_train.tar       1,000 tars, each named by its class: n01440764.tar, ...
     ILSVRC2012_img_val.tar         50,000 pictures without classes

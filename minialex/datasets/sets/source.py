@@ -1,4 +1,4 @@
-"""The picture files of a data set as its owner has them: which there are, and their bytes.
+"""The picture files of a data set, as its owner publishes them: their names and their bytes.
 
 A file lies in a folder, or inside a tar that is never unpacked. Nothing is opened before it is
 read, so listing is quick.
