@@ -65,9 +65,8 @@ class Tensor:
     def _of(cls, data: Array, device: Device) -> Tensor:
         """Wrap an array that lies on `device` already, without a copy."""
         tensor = cls.__new__(cls)
-        tensor.data, tensor.device = data, device
+        tensor.data, tensor.device, tensor.requires_grad, tensor.changed = data, device, False, 0
         tensor._grad = tensor.node = None
-        tensor.requires_grad, tensor.changed = False, 0
         return tensor
 
     @property

@@ -33,6 +33,7 @@ except Exception as error:  # much can be wrong with it, and without it all else
 PACKAGES = r"cupy([-_](cuda|rocm).*)?"  # names of packages of CuPy; two in one place conflict
 INSTALL = (f'{shlex.quote(sys.executable)} -m pip install "cupy-cuda12x[ctk]>=14" for CUDA 12, '
            '"cupy-cuda13x[ctk]>=14" for CUDA 13')
+CUDA = ("cupy", ("cuda.", "cupy.cuda", "cupy_backends"))  # the package, and whose errors are CUDA's
 TF32 = "CUPY_TF32"  # with this variable, float32 products keep 10 bits after the point, not 23
 
 
@@ -76,13 +77,13 @@ class CupyDevice(Device):
         try:
             self._cuda.__enter__()
         except Exception as error:
-            checks.cuda_error(self.name, error, INSTALL)
+            checks.cuda_error(self.name, error, INSTALL, *CUDA)
             raise
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._cuda.__exit__(*error)
-        checks.cuda_error(self.name, error[1], INSTALL)
+        checks.cuda_error(self.name, error[1], INSTALL, *CUDA)
 
     def asarray(self, host: Any, dtype: Any = None) -> Any:
         with self:

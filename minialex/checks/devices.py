@@ -50,12 +50,16 @@ def in_one_line(error):
     return lines[-1 if "Original error:" in lines else 0] if lines else type(error).__name__
 
 
-def cuda_error(device, error, install):
-    """An error of CuPy or CUDA is raised again as what it means for the user; no other is."""
+def cuda_error(device, error, install, package, modules):
+    """Raise an error of CUDA again as what it means for the user; let every other error be.
+
+    package: what uses CUDA, and `modules` define its errors. If it cannot be imported, the error
+    names a file of it, or nothing; an error of the system names another file.
+    """
     where = type(error).__module__
-    if isinstance(error, ImportError):  # CuPy's own names nothing, that of the system a file
-        where = "cupy.cuda" if "cupy" in (error.path or error.name or "cupy") else ""
-    if not where.startswith(("cuda.", "cupy.cuda", "cupy_backends")):
+    if isinstance(error, ImportError):
+        where = modules[0] if package in (error.path or error.name or package) else ""
+    if not where.startswith(modules):
         return
     said = f"{type(error).__name__}: {in_one_line(error).rstrip('.')}"
     helps = {
