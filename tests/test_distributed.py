@@ -306,7 +306,7 @@ if last:
     if fault == "only explains":
         arguments = [*arguments, "--explain"]
     if fault == "goes on with another run":
-        arguments = ["--resume", "elsewhere", "--parallel", "data"]
+        arguments = ["train", "--resume", "elsewhere", "--parallel", "data"]
     if fault == "another seed":
         arguments = [*arguments, "--seed", "4"]
     if fault == "another version":
