@@ -35,7 +35,7 @@ def cifar10(
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
-    if split not in _FILES:
+    if checks.text("cifar10", "split", split) not in _FILES:
         raise DataError(f"split is {split!r}; it must be 'train' or 'test'")
     folder = checks.path("cifar10", "folder", folder)
     images, labels = zip(*(read_cifar10(folder / name) for name in _FILES[split]), strict=True)

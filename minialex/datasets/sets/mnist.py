@@ -40,7 +40,7 @@ def mnist(
 
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998.
     """
-    if split not in _PREFIXES:
+    if checks.text("mnist", "split", split) not in _PREFIXES:
         raise DataError(f"split is {split!r}; it must be 'train' or 'test'")
     folder = checks.path("mnist", "folder", folder)
     image_path = _file(folder / f"{_PREFIXES[split]}-images-idx3-ubyte.gz")
