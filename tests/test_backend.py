@@ -52,10 +52,16 @@ def test_device_is_found_by_its_name(devices):
     assert backend.device("cpu:3") != "cpu:1"
 
 
-@pytest.mark.parametrize("name", ["tpu:0", "cuda", "cpu:", "cpu:-1", "cpu:one", "CPU", "", 3, None])
+@pytest.mark.parametrize("name", ["tpu:0", "cuda", "cpu:", "cpu:-1", "cpu:one", "CPU", "", "cpu:٣",
+                                  3, None])
 def test_unknown_device(name):
     with pytest.raises(DeviceError, match=rf"unknown device {name!r}; use 'cpu:0', .*'gpu:0'"):
         backend.device(name)
+
+
+def test_number_of_5000_digits_is_no_device():
+    with pytest.raises(DeviceError, match=r"\Aunknown device a str; use 'cpu:0', "):
+        backend.device("cpu:" + "9" * 5000)
 
 
 def test_cpu_index_that_does_not_exist():

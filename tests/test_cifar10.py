@@ -1,5 +1,6 @@
 """CIFAR-10: where each byte of the binary version goes, and how bad files are met."""
 
+import os
 import re
 
 import numpy as np
@@ -83,10 +84,19 @@ def test_missing_file(folder):
     assert len(cifar10("test", folder)[1]) == 6
 
 
-def test_folder_in_place_of_a_file(folder):
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("make", ["mkdir", "mkfifo"])
+def test_what_is_no_file_is_not_waited_for(folder, make):
     (folder / FILES[5]).unlink()
-    (folder / FILES[5]).mkdir()
-    with fails(folder / FILES[5], "cannot be read ("):
+    getattr(os, make)(folder / FILES[5])
+    with fails(folder / FILES[5], "no such file"):
+        cifar10("test", folder)
+
+
+def test_file_of_many_gigabytes_is_not_read(folder):
+    with open(folder / FILES[5], "r+b") as file:
+        file.truncate(2**33)  # holes: it takes no room on the disk
+    with fails(folder / FILES[5], "more than", "get the file again"):
         cifar10("test", folder)
 
 

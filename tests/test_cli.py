@@ -785,6 +785,7 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--falls", "0,5"], ["--falls 0,5: give numbers of epochs, from 1 on, in order"]),
     (["--patience", -1], ["--patience -1: give a whole number of at least 0"]),
     (["--mirror", 1.5], ["--mirror 1.5: give a chance between 0 and 1"]),
+    (["--image-size", "nan"], ["--image-size nan: give a whole number; help: "]),
     (["--image-size", 224], ["--image-size 224: it is always 28 for --model alexnet-small; leave"]),
     (["--model", "lenet5", "--width", 0.5], ["--width 0.5: it is always 1.0 for --model lenet5"]),
     (["--model", "lenet5", "--init", "paper"], ["--init paper: it is always he for --model lene"]),

@@ -1,6 +1,7 @@
 """The idx reader and writer: what they carry, and how they meet every kind of bad file."""
 
 import gzip
+import os
 import re
 import struct
 
@@ -308,3 +309,17 @@ def test_mnist_refuses_a_pair_that_does_not_fit(tmp_path, images, labels, file, 
     write_pair(tmp_path, images, labels)
     with fails(tmp_path / f"train-{file}-ubyte.gz", *parts):
         mnist("train", tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"/pipe: no such file; check the path\Z"):
+        read_idx(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("value", [None, "text", [[1], [2, 3]], object(), 1j, [None]], ids=ascii)
+def test_what_is_no_array_of_numbers_is_not_written(tmp_path, value):
+    with pytest.raises(MinialexError) as caught:
+        write_idx(tmp_path / "a.idx", value)
+    assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())

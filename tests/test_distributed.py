@@ -303,6 +303,10 @@ if last:
     run.batches = lambda *a, **o: at_third(batches(*a, **o)) if "seed" in o else batches(*a, **o)
     if fault == "no data":
         arguments = [*arguments, "--data", "/nowhere"]
+    if fault == "only explains":
+        arguments = [*arguments, "--explain"]
+    if fault == "goes on with another run":
+        arguments = ["train", "--resume", "elsewhere", "--parallel", "data"]
     if fault == "another seed":
         arguments = [*arguments, "--seed", "4"]
     if fault == "another version":
@@ -447,6 +451,8 @@ FAULTS = {
     "stopped": "minialex: rank 1 of 2: no sign of life for 5 s; find out what has stopped it",
     "diverges": "the loss is nan",
     "no data": "minialex: rank 1 of 2: --data /nowhere: no data set of minialex, and no folder",
+    "only explains": "rank 1 has --explain True, but rank 0 has False; all ranks need the same",
+    "goes on with another run": "rank 1 has --resume True, but rank 0 has False; all ranks need",
     "another seed": "rank 1 has --seed 4, but rank 0 has 3; all ranks need the same",
     "another version": "rank 1 has minialex 0.0, but rank 0 has ",
     "other data": "rank 1 has labels, as checksum,",

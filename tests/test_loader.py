@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import math
 import threading
 from dataclasses import replace
 
@@ -195,17 +196,25 @@ def test_batch_larger_than_the_set():
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"batch": 0}, "batches: batch is 0; it must be at least 1"),
-    ({"batch": -2}, "batches: batch is -2; it must be at least 1"),
-    ({"threads": 0}, "batches: threads is 0; it must be at least 1"),
-    ({"seed": -1}, "batches: seed is -1; it must be at least 0"),
-    ({"epoch": -1}, "batches: epoch is -1; it must be at least 0"),
+    ({"batch": 0}, "batches: batch is 0; it must be a whole number, at least 1"),
+    ({"batch": -2}, "batches: batch is -2; it must be a whole number, at least 1"),
+    ({"threads": 0}, "batches: threads is 0; it must be a whole number, at least 1"),
+    ({"seed": -1}, "batches: seed is -1; it must be a whole number, at least 0"),
+    ({"epoch": -1}, "batches: epoch is -1; it must be a whole number, at least 0"),
     ({"first": 4}, "batches: first is 4, but 40 images in batches of 16 make 3; give 0 to 3"),
-    ({"first": -1}, "batches: first is -1, but 40 images"),
+    ({"first": -1}, "batches: first is -1; it must be a whole number, at least 0"),
+    ({"batch": "16"}, "batches: batch is '16'; it must be a whole number"),
+    ({"batch": 2.0}, "batches: batch is 2.0; it must be a whole number"),
+    ({"threads": None}, "batches: threads is None; it must be a whole number"),
+    ({"threads": math.nan}, "batches: threads is nan; it must be a whole number"),
+    ({"epoch": math.nan}, "batches: epoch is nan; it must be a whole number"),
+    ({"seed": "1"}, "batches: seed is '1'; it must be a whole number"),
+    ({"first": [0]}, "batches: first is [0]; it must be a whole number"),
     ({"ten_views": True, "seed": 0}, "batches: ten_views and seed=0 exclude each other: a seed "
                                      "asks for one random view of each image; leave one "),
     ({"data": chart(0)}, "batches: chart holds no images; give at least one"),
 ], ids=["no batch", "negative", "no threads", "seed", "epoch", "first", "negative first",
+        "text", "real", "nothing", "no number of threads", "no number", "text as seed", "list",
         "ten views", "empty"])
 def test_batches_that_cannot_be_are_refused_at_once(options, message):
     """When they are asked for, not only when the first one is taken."""

@@ -402,6 +402,8 @@ def test_images_of_another_shape(devices, make, shape):
     ({"devices": ("cpu:0",)}, r"AlexNet: devices is \('cpu:0',\); name one for each"),
     ({"devices": ("cpu:0", "cpu:1", "cpu:2")}, r"AlexNet: devices is .*name one for each"),
     ({"devices": ("cpu:0", "tpu:1")}, r"unknown device 'tpu:1'"),
+    ({"devices": None}, r"AlexNet: devices is None; name one for each"),
+    ({"devices": 2}, r"AlexNet: devices is 2; name one for each"),
     ({"image_size": 18}, r"AlexNet: image_size is 18; .*poolings need 19"),
     ({"init": "xavier"}, r"AlexNet: init is 'xavier'; use 'run145', 'paper' or 'he'"),
     ({"image_size": 28.5}, r"AlexNet: image_size is 28.5; .*whole number"),

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minialex import datasets
+from minialex import datasets, models, weights
 from minialex.datasets import DataError, MissingSetError, pictures_in
 from minialex.datasets.sets.folder import folder_source
 from minialex.datasets.shards.write import begun, finish, pack, plan
+from minialex.errors import InputTypeError
 
 pytestmark = pytest.mark.ch10
 ROOT = Path(__file__).resolve().parents[1]
@@ -248,3 +249,31 @@ def test_installed_package_brings_its_sets(tmp_path):
     assert {path.name for path in embedded.iterdir()} == {"fashion-mnist", "clothing-mini"}
     for folder in embedded.iterdir():
         assert {"README.md", "LICENSE"} < {path.name for path in folder.iterdir()}
+
+
+DOORS = {"open": datasets.open, "read_idx": datasets.read_idx, "read_image": datasets.read_image,
+         "prepared": datasets.prepared, "is_prepared": datasets.is_prepared,
+         "pictures_in": datasets.pictures_in,
+         "write_idx": lambda path: datasets.write_idx(path, np.zeros(3, np.uint8)),
+         "mnist": lambda folder: datasets.mnist("train", folder),
+         "cifar10": lambda folder: datasets.cifar10("train", folder),
+         "write_onnx": lambda path: weights.write_onnx(models.LeNet5(), path)}
+
+
+@pytest.mark.parametrize("value", [None, 3, -1, 1.5, b"data", ["data"], object(), "", "a\0b"],
+                         ids=ascii)
+@pytest.mark.parametrize("door", DOORS)
+def test_what_is_no_name_of_a_file_is_refused_at_the_door(door, value):
+    with pytest.raises(InputTypeError, match=rf"\A{door}: \w+ is [^\n]+; give the name of a file "
+                                             r"or folder, as text or a Path\Z"):
+        DOORS[door](value)
+
+
+TABLES = {"datasets": datasets.get_set, "weights": weights.load, "models": models.model_info}
+
+
+@pytest.mark.parametrize("value", [None, 3, ["a"], {}, np.zeros((2, 2))], ids=lambda v: repr(v)[:9])
+@pytest.mark.parametrize("table", TABLES)
+def test_what_is_no_name_is_not_looked_up(table, value):
+    with pytest.raises(InputTypeError, match=rf"\A{table}: name is [^\n]+; give a name, as text\Z"):
+        TABLES[table](value)

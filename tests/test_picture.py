@@ -1,6 +1,7 @@
 """One picture: whatever its kind, an upright square of RGB comes out, or one line that says why."""
 
 import io
+import os
 import struct
 import threading
 import warnings
@@ -291,6 +292,12 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def pipe(path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(path)
+
+
 def bomb(path):
     """A small file that claims to hold 20,000 x 20,000 pixels."""
     grey(path)
@@ -308,7 +315,8 @@ BROKEN = {
                  "no picture, or of an unknown format"),
     "postscript.jpg": (lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"),
                        "no picture, or of an unknown format"),
-    "folder.jpg": (lambda path: path.mkdir(), "Is a directory"),
+    "folder.jpg": (lambda path: path.mkdir(), "it is no file"),
+    "pipe.jpg": (pipe, "it is no file"),
     "missing.jpg": (lambda path: None, "No such file or directory"),
     "signature.png": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "no picture, or of an"),
     "bomb.png": (bomb, r"more than 67,108,864 pixels"),

@@ -371,6 +371,16 @@ def test_plot_shows_the_pictures_that_could_be_read(minialex, make_run, album, t
     json.loads(result.out)
 
 
+def test_plot_in_place_of_a_picture_is_refused(minialex, make_run, tmp_path):
+    """It would be lost, and the guesses drawn in its place."""
+    path = save_picture(tmp_path / "album" / "a.png", 9)
+    before, run = path.read_bytes(), make_run()
+    for plot in (path, path.parent / "." / ".." / path.parent.name / path.name):
+        assert mistake(minialex("predict", run, path.parent, "--plot", plot),
+                       "--plot ", "is one of the pictures; choose another name")
+    assert path.read_bytes() == before
+
+
 def test_plot_of_nothing_is_none(minialex, make_run, tmp_path):
     assert mistake(minialex("predict", make_run(), "nowhere.jpg", "--plot", tmp_path / "x.png"),
                    "nowhere.jpg: there is no such file")

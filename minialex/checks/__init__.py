@@ -6,8 +6,8 @@ a single op has the name of that op. Arrays and tensors are asked for their shap
 """
 
 from .shapes import (
-    axes, broadcast, concat, converted, filled, flatten, number, reshape, shape, take_channels,
-    transpose, whole,
+    axes, broadcast, concat, converted, filled, flatten, number, reshape, shape, shown,
+    take_channels, transpose, whole,
 )
 from .ops import (
     conv2d, dropout, images, linear, local_response_norm, matmul, padding, pool2d,
@@ -26,6 +26,7 @@ from .layers import (
     as_before, convolution, found, generator, learnable, modules, not_empty, probability, seed,
     sgd, unknown_name, weighted,
 )
+from .names import path, text
 
 __all__ = ["array", "as_before", "axes", "backward", "broadcast", "by_name", "call", "checkable",
            "concat", "conv2d", "converted", "convolution", "copied", "cuda_error", "device_name",
@@ -33,7 +34,7 @@ __all__ = ["array", "as_before", "axes", "backward", "broadcast", "by_name", "ca
            "gradients", "handed_to_numpy", "host_array", "images", "in_one_line", "learnable",
            "linear", "local_response_norm", "matmul", "memory", "memory_limit", "misfit", "modules",
            "no_attribute", "no_operator", "not_empty", "not_yet_tensor", "number", "op_name",
-           "option", "padding", "pool2d", "probability", "reshape", "result", "seed", "sgd",
-           "shape", "single", "softmax_cross_entropy", "static", "stored", "take_channels",
-           "transfer", "transpose", "unchanged", "unknown_name", "unused", "upstream",
+           "option", "padding", "path", "pool2d", "probability", "reshape", "result", "seed", "sgd",
+           "shape", "shown", "single", "softmax_cross_entropy", "static", "stored", "take_channels",
+           "text", "transfer", "transpose", "unchanged", "unknown_name", "unused", "upstream",
            "virtual_device", "weighted", "whole", "why_no_gpu", "window"]

@@ -11,7 +11,7 @@ __all__ = ["cuda_error", "device_name", "gpu", "host_array", "in_one_line", "mem
 
 def device_name(name):
     """What "gpu:1" consists of: its kind and its number; "gpu" is the first one."""
-    match = re.fullmatch(r"(cpu|gpu)(?::(\d+))?", name) if isinstance(name, str) else None
+    match = re.fullmatch(r"(cpu|gpu)(?::([0-9]{1,9}))?", name) if isinstance(name, str) else None
     if not match:
         raise DeviceError(f"unknown device {shown(name)}; use 'cpu:0', 'cpu:1', 'gpu:0', 'gpu:1', "
                           "...")

@@ -12,7 +12,7 @@ __all__ = ["axes", "broadcast", "concat", "converted", "filled", "flatten", "num
 def shown(value):
     """A value as messages show it: itself, or its type and shape if it is too long for that."""
     text, shape = repr(value), getattr(value, "shape", None)
-    if len(text) <= 60 and "\n" not in text:
+    if len(text) <= 60 and "\n" not in text and " at 0x" not in text:
         return text
     return f"a {type(value).__name__}" + (f" of shape {shape}" if shape is not None else "")
 

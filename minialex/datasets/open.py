@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from .. import checks
 from .download.fetch import find_set
 from .errors import DataError, MissingSetError
 from .images import ImageSet
@@ -54,7 +55,7 @@ def open(name: str | os.PathLike[str], side: int = 256,
     """
     known = SETS.get(name) if isinstance(name, str) else None
     splits = (_public(known, side, folder, squeeze) if known else
-              _in_folder(Path(name), side, squeeze))
+              _in_folder(checks.path("open", "name", name), side, squeeze))
     others = [split for split in ("val", "test") if split in splits]
     if not others:
         raise DataError(f"{name}: there is no folder val or test with folders of classes beside "

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import nn, ops
 from ..backend import Device
-from ..checks import number, padding, whole
+from ..checks import number, padding, shown, text, whole
 from ..errors import InputError, InputTypeError
 from ..ops.common import output_size
 from ..tensor import Tensor
@@ -146,14 +146,14 @@ class AlexNet(nn.Module):
         image_size: int = 227, channels: int = 3, width: float = 1.0, init: str = "run145",
         seed: int = 0, norm: str = "paper",
     ) -> None:
-        if isinstance(devices, (str, Device)) or len(devices) != 2:
-            raise InputError(f"AlexNet: devices is {devices!r}; name one for each of the two "
+        if not isinstance(devices, (list, tuple)) or len(devices) != 2:
+            raise InputError(f"AlexNet: devices is {shown(devices)}; name one for each of the two "
                              "columns: ('gpu:0', 'gpu:1'), or the same one twice")
         if whole("AlexNet", "image_size", image_size) < 19:
             raise InputError(f"AlexNet: image_size is {image_size}; three poolings need 19 or more")
-        if init not in ("run145", "paper", "he"):
+        if text("AlexNet", "init", init) not in ("run145", "paper", "he"):
             raise InputError(f"AlexNet: init is {init!r}; use 'run145', 'paper' or 'he'")
-        if norm not in NORMS:
+        if text("AlexNet", "norm", norm) not in NORMS:
             raise InputError(f"AlexNet: norm is {norm!r}; use 'paper' or 'caffe'")
         if not 0 < number("AlexNet", "width", width) < math.inf:
             raise InputError(f"AlexNet: width is {width}; it must be more than 0, and finite")

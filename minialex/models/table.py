@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import nn
 from ..backend import Device
+from ..checks import shown, text
 from ..errors import InputError
 from .alexnet import AlexNet
 from .lenet import LeNet5
@@ -54,7 +55,7 @@ MODELS: dict[str, ModelInfo] = {info.name: info for info in (
 
 def model_info(name: str) -> ModelInfo:
     """The row of a model. Raises InputError for an unknown name."""
-    if name not in MODELS:
+    if text("models", "name", name) not in MODELS:
         raise InputError(f"there is no model {name!r}; use one of {', '.join(MODELS)}")
     return MODELS[name]
 
@@ -68,9 +69,12 @@ def build(name: str, devices: Sequence[str | Device], classes: int | None = None
     Raises InputError for a value that the model does not allow.
     """
     info = model_info(name)
+    if not isinstance(devices, (list, tuple)) or not devices:
+        raise InputError(f"{name}: devices is {shown(devices)}; name one for each column, as in "
+                         "('cpu:0', 'cpu:1')")
     channels = info.channels[0] if channels is None else channels
     if channels not in info.channels:
-        raise InputError(f"{name}: channels is {channels}; it can see images of "
+        raise InputError(f"{name}: channels is {shown(channels)}; it can see images of "
                          f"{' or '.join(map(str, sorted(info.channels)))}")
     chosen: dict[str, Any] = {"width": width, "init": init, "image_size": image_size,
                               "norm": norm}
@@ -78,7 +82,7 @@ def build(name: str, devices: Sequence[str | Device], classes: int | None = None
         usual = getattr(info, option)
         chosen[option] = usual if value is None else value
         if option not in info.options and chosen[option] != usual:
-            raise InputError(f"{name}: {option} is {value!r}, but is always {usual!r} here")
+            raise InputError(f"{name}: {option} is {shown(value)}, but is always {usual!r} here")
     classes = info.classes if classes is None else classes
     if info.columns == 1:
         return LeNet5(classes, seed, devices[0])

@@ -26,6 +26,7 @@ MOST_THREADS = 1024
 PLAIN = {r"\Athe following arguments are required: (.+)": r"\1 is missing",
          r"\Aargument (.+?): expected (one|at least one) argument": r"\1: give a value",
          r"\Aargument (.+?): not allowed with argument": r"\1: not to be given with",
+         r"\Aargument (.+?): invalid int value: '(.*)'": r"\1 \2: give a whole number",
          r"\Aargument (.+?): ": r"\1 "}
 
 

@@ -126,8 +126,11 @@ def resumed_job(options: argparse.Namespace, group: Communicator) -> Job | None:
     if options.steps or options.epochs:  # new epochs take the place of a limit of steps
         chosen = replace(chosen, steps=options.steps)
     recipe = lengthen(recipe, options.epochs or epochs)
-    if (all((folder / name).is_file() for name in (SUMMARY, MODEL)) and recipe.epochs <= epochs
-            and (chosen.steps or math.inf) <= (steps or math.inf)):
+    finished = (all((folder / name).is_file() for name in (SUMMARY, MODEL))
+                and recipe.epochs <= epochs
+                and (chosen.steps or math.inf) <= (steps or math.inf))
+    group.compare({f"finished {folder}": finished})
+    if finished:
         say(f"{folder}: this run is finished. To train longer, give it more epochs: "
             f"{command('train', '--resume', folder, '--epochs', 2 * recipe.epochs)}")
         return None

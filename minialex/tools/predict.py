@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets import DataError, pictures_in
+from ..errors import InputError
 from ..training import Classifier
 from . import trained
 from .arguments import path, picture_file, whole
@@ -48,11 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the best guesses for each picture. Exit code 2 if one of them could not be read."""
+    pictures = list(_pictures(options.pictures))
+    if options.plot and options.plot.resolve() in {picture.resolve() for picture in pictures}:
+        raise InputError(f"--plot {options.plot}: is one of the pictures; choose another name")
     source = trained.load(options)
     classifier = source.classifier
     answers: list[dict[str, Any]] = []
     seen: list[tuple[str, np.ndarray, np.ndarray]] = []  # name, picture, probabilities
-    for picture in _pictures(options.pictures):
+    for picture in pictures:
         try:
             image = _read(classifier, picture)
         except (DataError, MemoryError) as error:

@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     """Train as the options say. Exit code 0, or 130 if it was interrupted and can be resumed."""
     group = ranks.connected(options.parallel)
     with group.together():
+        # A rank that leaves while others train would keep them waiting for ever.
+        group.compare({"--resume": bool(options.resume), "--explain": options.explain})
         job = (resumed_job if options.resume else new_job)(options, group)
         if job is None:  # only its recipe was asked for, or it is finished
             return 0

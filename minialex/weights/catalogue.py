@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from .. import checks
 from ..backend import Device
 from ..datasets.download.fetch import data_places, fetch
 from ..datasets.download.transfer import Progress
@@ -69,7 +70,7 @@ REFUSED = {
 
 def look_up(name: str) -> PublicWeights:
     """The weights of this name. Raises WeightsError if there are none, with the reason if known."""
-    if name in CATALOGUE:
+    if checks.text("weights", "name", name) in CATALOGUE:
         return CATALOGUE[name]
     plain = name.lower().replace("_", "").replace("-", "")
     reasons = [f"{other} {why}" for other, why in REFUSED.items() if other in plain]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from .. import checks
 from ..errors import UsageError
 from .errors import WeightsError
 
@@ -37,7 +37,8 @@ class OnnxFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.onnx, self.path = import_onnx("read_onnx"), Path(path)
+        self.onnx = import_onnx("read_onnx")
+        self.path = checks.path("read_onnx", "path", path)
         model = self._parse()
         graph = model.graph
         opset = next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), None)

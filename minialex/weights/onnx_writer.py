@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from .. import checks
 from ..errors import InputTypeError
 from ..files import replacing
 from ..models import AlexNet, LeNet5
@@ -31,6 +32,7 @@ def write_onnx(net: Module, path: str | os.PathLike[str]) -> None:
     if not isinstance(net, (AlexNet, LeNet5)):
         raise InputTypeError(f"write_onnx: net is a {type(net).__name__}; it must be an AlexNet or "
                              "a LeNet5")
+    path = checks.path("write_onnx", "path", path)
     onnx = import_onnx("write_onnx")
     helper, tower, nodes = onnx.helper, to_tower(net), []
     classes = len(list(tower.values())[-1])  # the biases of the last layer

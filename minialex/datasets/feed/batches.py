@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import checks
 from ...errors import InputError
 from ..images import ImageSet
 from .threads import pool
@@ -80,12 +81,11 @@ def _check(data: ImageSet, batch: int, seed: int | None, epoch: int, first: int,
            threads: int) -> None:
     if not len(data):
         raise InputError(f"batches: {data.name} holds no images; give at least one")
-    for name, number, least in (("batch", batch, 1), ("threads", threads, 1),
+    for name, number, least in (("batch", batch, 1), ("threads", threads, 1), ("first", first, 0),
                                 ("seed", 0 if seed is None else seed, 0), ("epoch", epoch, 0)):
-        if number < least:
-            raise InputError(f"batches: {name} is {number}; it must be at least {least}")
+        checks.whole("batches", name, number, least)
     count = -(-len(data) // batch)
-    if not 0 <= first <= count:
+    if first > count:
         raise InputError(f"batches: first is {first}, but {len(data)} images in batches of "
                          f"{batch} make {count}; give 0 to {count}")
     if ten_views and seed is not None:

@@ -22,6 +22,7 @@ __all__ = ["read_cifar10"]
 
 _RECORD = 1 + 3 * 32 * 32  # bytes
 _LABELS = 10
+_MOST_BYTES = 2**28  # nine times as much as a file of the set
 
 
 def read_cifar10(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -29,10 +30,12 @@ def read_cifar10(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
     Raises DataError if it is missing or damaged.
     """
+    if not path.is_file():  # a pipe would keep us waiting
+        raise DataError(f"{path}: no such file; the set has six .bin files; get it again")
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise DataError(f"{path}: has more than {_MOST_BYTES:,} bytes; get the file again")
         data = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; the set has six .bin files; get it again") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check its "
                         "permissions") from error

@@ -25,6 +25,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import checks
 from ...files import replacing
 from ..errors import DataError
 
@@ -47,16 +48,16 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises DataError if the file is missing, unreadable or anything but exactly one idx array of at
     most 1 GiB. The header is checked before any memory is taken for the array.
     """
-    path = Path(path)
+    path = checks.path("read_idx", "path", path)
     if path.is_dir():
         raise DataError(f"{path}: is a folder, not an idx file; name a file inside it")
+    if not path.is_file():  # a pipe would keep us waiting
+        raise DataError(f"{path}: no such file; check the path")
     try:
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             return _read(path, gzip.GzipFile(fileobj=file) if packed else file)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
     except EOFError:
         raise DataError(f"{path}: the gzip stream ends too early; {_GET_AGAIN}") from None
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -113,7 +114,8 @@ def write_idx(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
 
     Raises DataError if idx cannot hold the array, and FileError if the file cannot be written.
     """
-    path = Path(path)
+    path = checks.path("write_idx", "path", path)
+    array = checks.converted(np.asarray, array)
     code = _CODES.get(array.dtype.newbyteorder("="))
     if code is None:
         known = ", ".join(map(str, _CODES))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import checks
 from ..errors import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def read_image(path: str | os.PathLike[str], side: int = 256,
     squeeze: the whole picture, squeezed into the square, as for Caffe's networks.
     Raises DataError, naming the file, if it is no picture, damaged, or larger than any photograph.
     """
+    path = checks.path("read_image", "path", path)
     try:
+        if path.exists() and not path.is_file():  # a pipe would keep us waiting
+            raise PictureError("it is no file")
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > MOST_BYTES:
                 raise PictureError(f"more than {MOST_BYTES:,} bytes")
@@ -57,7 +61,7 @@ def read_image(path: str | os.PathLike[str], side: int = 256,
         reason = error.strerror
     except PictureError as error:
         reason = str(error)
-    raise DataError(f"{os.fspath(path)}: not a readable picture ({reason}); repair or remove it")
+    raise DataError(f"{path}: not a readable picture ({reason}); repair or remove it")
 
 
 def as_jpeg(data: bytes, side: int, quality: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ... import checks
 from ..errors import DataError
 from .cifar10 import CIFAR10
 from .clothing import CLOTHING, CLOTHING_MINI
@@ -23,6 +24,6 @@ SETS: Mapping[str, PublicSet] = MappingProxyType({known.name: known for known in
 
 def look_up(name: str) -> PublicSet:
     """The set of this name. Raises DataError if there is none."""
-    if name not in SETS:
+    if checks.text("datasets", "name", name) not in SETS:
         raise DataError(f"there is no data set {name!r}; use one of {', '.join(SETS)}")
     return SETS[name]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import checks
 from ..errors import DataError
 from ..formats.cifar10 import read_cifar10
 from .facts import Download, PublicSet
@@ -35,9 +35,10 @@ def cifar10(
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
-    if split not in _FILES:
+    if checks.text("cifar10", "split", split) not in _FILES:
         raise DataError(f"split is {split!r}; it must be 'train' or 'test'")
-    images, labels = zip(*(read_cifar10(Path(folder, name)) for name in _FILES[split]), strict=True)
+    folder = checks.path("cifar10", "folder", folder)
+    images, labels = zip(*(read_cifar10(folder / name) for name in _FILES[split]), strict=True)
     return np.concatenate(images), np.concatenate(labels)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import checks
 from ..errors import DataError
 from ..formats.picture import SUFFIXES
 from .source import File, Source, printable, unreadable
@@ -63,7 +64,8 @@ def folder_source(root: Path, shares: Sequence[int] | None = None) -> Source:
 
 def pictures_in(folder: str | os.PathLike[str]) -> list[Path]:
     """The files below a folder that have the ending of a picture, sorted by name."""
-    return [Path(folder, name) for name in sorted(_walk(Path(folder)))
+    folder = checks.path("pictures_in", "folder", folder)
+    return [folder / name for name in sorted(_walk(folder))
             if name.lower().endswith(SUFFIXES)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import checks
 from ..errors import DataError
 from ..formats.idx import read_idx
 from .facts import Download, PublicSet
@@ -39,10 +40,11 @@ def mnist(
 
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998.
     """
-    if split not in _PREFIXES:
+    if checks.text("mnist", "split", split) not in _PREFIXES:
         raise DataError(f"split is {split!r}; it must be 'train' or 'test'")
-    image_path = _file(Path(folder, f"{_PREFIXES[split]}-images-idx3-ubyte.gz"))
-    label_path = _file(Path(folder, f"{_PREFIXES[split]}-labels-idx1-ubyte.gz"))
+    folder = checks.path("mnist", "folder", folder)
+    image_path = _file(folder / f"{_PREFIXES[split]}-images-idx3-ubyte.gz")
+    label_path = _file(folder / f"{_PREFIXES[split]}-labels-idx1-ubyte.gz")
     images, labels = read_idx(image_path), read_idx(label_path)
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
         raise DataError(f"{image_path}: is {images.dtype} of shape {images.shape}; images must be "

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
+from ... import checks
+from ...errors import InputError, MinialexError
 from ...files import read_json
 from ..errors import DataError
 from ..formats.picture import MOST_BYTES
@@ -26,12 +27,14 @@ __all__ = ["ABOUT", "LISTS", "MANIFEST", "MOST_SIDE", "about", "is_prepared", "p
 ABOUT, MANIFEST = "prepared.json", "manifest.csv"
 LISTS = ("classes.csv", "skipped.csv", "statistics.json", "mean.npy", "mean.png", MANIFEST)
 MOST_SIDE = 4096  # rows and columns of an image
+MOST_TABLE = 2**29  # bytes of a table: twice as much as ImageNet's manifest
 _AGAIN = "prepare the same source into this folder again: what is missing is made"
 
 
 def is_prepared(folder: str | os.PathLike[str]) -> bool:
     """Whether `folder` is a set that was prepared to the end."""
-    return all(Path(folder, name).is_file() for name in (ABOUT, *LISTS))
+    folder = checks.path("is_prepared", "folder", folder)
+    return all((folder / name).is_file() for name in (ABOUT, *LISTS))
 
 
 def prepared(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
@@ -41,7 +44,7 @@ def prepared(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
     Raises DataError if the folder is no prepared set, or is damaged; `read` raises it, naming the
     shard, if that is missing or damaged.
     """
-    root = Path(folder)
+    root = checks.path("prepared", "folder", folder)
     if not is_prepared(root):
         raise DataError(f"{root}: is no prepared set, or not finished; prepare its source into "
                         "this folder again, or name another")
@@ -73,6 +76,8 @@ def _decode(path: Path, offset: int, size: int, checksum: int, out: NDArray[np.u
     from PIL.JpegImagePlugin import JpegImageFile
 
     try:
+        if not path.is_file() and path.exists():  # a pipe would keep us waiting
+            raise DataError(f"{path}: is no file; delete it and {_AGAIN}")
         with open(path, "rb", buffering=0) as file:
             file.seek(offset)
             data = file.read(size)
@@ -136,6 +141,8 @@ def _statistics(root: Path, side: int) -> Statistics:
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
+    if path.stat().st_size > MOST_TABLE:
+        raise InputError(f"more than {MOST_TABLE:,} bytes")
     with open(path, newline="", encoding="utf-8") as file:
         yield from csv.DictReader(file)
 
@@ -146,5 +153,6 @@ def whole(path: Path, remedy: str = f"delete it and {_AGAIN}") -> Iterator[Path]
     try:
         yield path
     except Exception as error:  # of a damaged file csv, zipfile and NumPy let all kinds through
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or (
+            error if isinstance(error, MinialexError) else "not as minialex writes it")
         raise DataError(f"{path}: damaged ({reason}); {remedy}") from None
