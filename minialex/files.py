@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -145,8 +146,10 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     lock = FileLock(path, timeout=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink():
-            raise FileError(f"{path}: is a link, not a lock of minialex; remove it")
+        with suppress(FileNotFoundError):
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # somebody's other file
+                raise FileError(f"{path}: is a link, or no file; remove it")
         lock.acquire()
     except Timeout:
         raise FileError(f"another minialex is at work here (it holds {path}); wait until it is "

@@ -230,8 +230,10 @@ def test_lock_is_that_of_the_process(tmp_path):
 
 
 @links
-def test_lock_is_no_link(folder, victim):
-    (folder / "l").symlink_to(victim)
-    with fails(folder / "l", "is a link, not a lock of minialex; remove it"), \
-            locked(folder / "l", ""):
+@pytest.mark.parametrize("put", [
+    lambda path, victim: path.symlink_to(victim), lambda path, victim: os.link(victim, path),
+    lambda path, victim: path.mkdir()], ids=["link", "second name", "folder"])
+def test_lock_is_a_file_of_its_own(folder, victim, put):
+    put(folder / "l", victim)
+    with fails(folder / "l", "is a link, or no file; remove it"), locked(folder / "l", ""):
         pass

@@ -8,6 +8,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import shlex
 import signal
 import threading
@@ -244,10 +245,10 @@ def test_what_is_not_there_cannot_be_read(whole, ask, message):
 def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, name, content):
     before = tree(whole)
     (whole / name).write_bytes(content)
-    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); delete it and prepare the "
-                                        r"same source into this folder again") as caught:
+    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged( \(.*\))?; delete it and prepare "
+                                        r"the same source into this folder again") as caught:
         prepared(whole)["train"]
-    assert "\n" not in str(caught.value)
+    assert not re.search(r"\n|invalid literal|codec|'\w+' object", str(caught.value))
     (whole / name).unlink()
     assert not is_prepared(whole)
     assert prepare(source, "--out", whole).code == 0
@@ -316,7 +317,7 @@ def test_damaged_shard_is_named_and_can_be_made_again(whole, source, prepare, da
 def test_shard_that_is_damaged_before_the_end_is_named(whole, source, prepare):
     (whole / "manifest.csv").unlink()
     cut(whole / "train-00002.zip")
-    assert mistake(prepare(source, "--out", whole), "train-00002.zip: damaged (", "delete it")
+    assert mistake(prepare(source, "--out", whole), "train-00002.zip: damaged", "delete it")
     assert not is_prepared(whole)
 
 

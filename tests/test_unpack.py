@@ -143,6 +143,7 @@ BAD_NAMES = {
     "climbing": ("../evil", "leaves the folder"),
     "climbing inside": ("set/../../evil", "leaves the folder"),
     "climbing and back": ("set/../evil", "leaves the folder"),
+    "climbing on Windows": ("set/.. /. ./evil", "leaves the folder"),
     "backslash": ("..\\evil", "has a backslash, a colon or"),
     "drive": ("C:/evil", "has a backslash, a colon or"),
     "drive, relative": ("C:evil", "has a backslash, a colon or"),

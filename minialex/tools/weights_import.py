@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     fact("classes", f"{len(classifier.classes):,}: {'; '.join(classifier.classes[:3])}; ...")
     fact("pictures", f"{'squeezed' if prepared.squeeze else 'cut'} to {side}x{side}, of which it "
                      f"sees {size}x{size}")
-    say(f"wrote {folder}\n\n  next: {command('predict', folder, 'PICTURE.jpg')}")
+    say(f"wrote {folder}", "", f"  next: {command('predict', folder, 'PICTURE.jpg')}")
     return 0
 
 

@@ -125,7 +125,8 @@ def _fault(member: _Member, root: str) -> str:
     parts = PurePosixPath(member.name).parts
     if member.kind not in ("file", "folder"):
         return f"is {member.kind}"
-    if member.name.startswith("/") or ".." in parts:
+    # Windows passes over dots and spaces at the end of a name: ".. " climbs, too.
+    if member.name.startswith("/") or any(not part.rstrip(". ") for part in parts):
         return "leaves the folder"
     if set(member.name) & set("\\:") or any(ord(letter) < 32 for letter in member.name):
         return "has a backslash, a colon or a control character in its name"  # drives, streams

@@ -146,5 +146,5 @@ def whole(path: Path, remedy: str = f"delete it and {_AGAIN}") -> Iterator[Path]
     try:
         yield path
     except Exception as error:  # of a damaged file csv, zipfile and NumPy let all kinds through
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path}: damaged ({reason}); {remedy}") from None
+        reason = error if isinstance(error, InputError) else getattr(error, "strerror", None)
+        raise DataError(f"{path}: damaged{f' ({reason})' if reason else ''}; {remedy}") from None
