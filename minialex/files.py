@@ -19,10 +19,11 @@ from typing import Any, BinaryIO
 from .errors import FileError, InputError
 
 __all__ = ["LOCK", "appending", "check_writable", "locked", "parse_json", "read_json",
-           "replacing", "sweep"]
+           "replacing", "sweep", "text_lines"]
 
 LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
 MOST_JSON = 2**26  # bytes
+MOST_LINE = 2**16  # letters
 
 
 @contextmanager
@@ -131,6 +132,23 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError("it holds no named values")
     return found
+
+
+def text_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The lines of a file in UTF-8, with their ends.
+
+    Raises InputError at one that is longer than any that makes sense, and at what is no text.
+    """
+    if not os.path.isfile(path) and os.path.exists(path):  # a pipe would keep us waiting
+        raise InputError("it is no file")
+    with open(path, newline="", encoding="utf-8") as file:
+        try:
+            while line := file.readline(MOST_LINE):
+                if len(line) == MOST_LINE:
+                    raise InputError(f"a line of {MOST_LINE:,} letters or more")
+                yield line
+        except UnicodeDecodeError:
+            raise InputError("it is no text in UTF-8") from None
 
 
 @contextmanager

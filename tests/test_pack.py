@@ -235,13 +235,15 @@ def test_what_is_not_there_cannot_be_read(whole, ask, message):
 @pytest.mark.parametrize(("name", "content"), [
     ("manifest.csv", b"split,shard\ntrain,train-00000\n"), ("manifest.csv", b"\xff\xfe\x00"),
     ("classes.csv", b"what,ever\n1,2\n"), ("mean.npy", b"broken"), ("mean.npy", b""),
+    ("classes.csv", b"label,class,name\n" + bytes(2**20)), ("manifest.csv", bytes(2**20)),
+    ("classes.csv", b"label,class,name\n" + b"0,a,a\n" * 10**5),
     ("statistics.json", b"{}"), ("statistics.json", b'{"covariance": [1, 2]}'),
     ("statistics.json", b"[" * 100_000), ("statistics.json", b'{"covariance": {"a": NaN}}'),
     ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,999999999999,00,0\n"),
     ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,9,00,2\n"),
     ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,1e99,9,00,0\n"),
     ("mean.npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': "
-                 b"(99999, 99999, 99), }" + b" " * 49 + b"\n")])
+                 b"(99999, 99999, 99), }" + b" " * 49 + b"\n")], ids=lambda value: str(value)[:50])
 def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, name, content):
     before = tree(whole)
     (whole / name).write_bytes(content)

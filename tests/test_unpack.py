@@ -268,7 +268,7 @@ def test_header_that_no_memory_holds(tmp_path):
     """Of a tar that is not packed."""
     head = tar_entry("x", tarfile.GNUTYPE_LONGNAME, size=2**50).tobuf(tarfile.GNU_FORMAT)
     (tmp_path / "a").write_bytes(head + bytes(2**20))
-    assert refuses(tmp_path / "a", "damaged", "MemoryError")
+    assert refuses(tmp_path / "a", "damaged", "a header that is too long")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,6 +17,7 @@ leave a folder half full.
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import shutil
 import stat
@@ -152,7 +153,8 @@ def _members(archive: Path) -> Iterator[_Member]:
         elif start.startswith(b"<"):
             raise InputError("a page of the web, no archive")
         else:
-            yield from _tar_members(_Gunzip(fileobj=file) if start == b"\x1f\x8b" else file)
+            with _Gunzip(fileobj=file) if start == b"\x1f\x8b" else _Plain(archive) as tar:
+                yield from _tar_members(tar)
 
 
 def _zip_members(file: BinaryIO) -> Iterator[_Member]:
@@ -170,7 +172,7 @@ def _zip_members(file: BinaryIO) -> Iterator[_Member]:
             yield _Member(info.orig_filename, kind, info.file_size, partial(packed.open, info))
 
 
-def _tar_members(file: BinaryIO | gzip.GzipFile) -> Iterator[_Member]:
+def _tar_members(file: _Gunzip | _Plain) -> Iterator[_Member]:
     with tarfile.open(fileobj=file, mode="r:") as packed:
         first = packed.firstmember  # type: ignore[attr-defined]  # without, next() fails in 3.10
         while first is not None and (info := packed.next()) is not None:
@@ -192,10 +194,18 @@ def _tar_content(packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     return content
 
 
-class _Gunzip(gzip.GzipFile):
+class _Bounded:
     """tarfile reads a header at once: one that claims gigabytes would fill the memory."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or not 0 <= size <= 16 * _CHUNK:
             raise InputError("a header that is too long")
-        return super().read(size)
+        return super().read(size)  # type: ignore[misc]
+
+
+class _Gunzip(_Bounded, gzip.GzipFile):
+    pass
+
+
+class _Plain(_Bounded, io.FileIO):
+    pass
