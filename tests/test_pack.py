@@ -257,6 +257,14 @@ def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, nam
     assert tree(whole) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_shard_that_is_a_pipe_is_not_waited_for(whole):
+    (whole / "train-00001.zip").unlink()
+    os.mkfifo(whole / "train-00001.zip")
+    with pytest.raises(DataError, match=r"train-00001\.zip: is no file; delete it and prepare"):
+        prepared(whole)
+
+
 @pytest.mark.parametrize("text", [
     b"[" * 100_000, b"{", b"[]", b"\xff", b'{"side": "16"}', b'{"side": {}}', b'{"side": 0}',
     b'{"side": 1000000000}', b'{"side": true}'], ids=lambda text: text[:14].decode("latin-1"))

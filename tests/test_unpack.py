@@ -271,6 +271,17 @@ def test_header_that_no_memory_holds(tmp_path):
     assert refuses(tmp_path / "a", "damaged", "a header that is too long")
 
 
+def test_map_of_holes_that_takes_for_ever(tmp_path):
+    """tarfile would look for the end of its first line, 512 bytes at a time, from the start."""
+    with tarfile.open(tmp_path / "a", "w", format=tarfile.PAX_FORMAT) as packed:
+        info = tar_entry("x", tarfile.REGTYPE, size=10**8)
+        info.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        packed.addfile(info)
+    with open(tmp_path / "a", "r+b") as file:
+        file.truncate(10**8 + 10**5)  # a hole: no room on disk
+    assert refuses(tmp_path / "a", "damaged", "a file with holes")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["a" * 256, "ä" * 128, "/".join("a" * 51)])
 def test_names_that_are_too_long(tmp_path, kind, name):

@@ -17,7 +17,6 @@ leave a folder half full.
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import shutil
 import stat
@@ -32,6 +31,7 @@ from typing import IO, BinaryIO, NamedTuple
 
 from ...errors import FileError, InputError
 from ..errors import DataError
+from ..sets.source import TarHeader
 
 __all__ = ["MOST_BYTES", "unpack"]
 
@@ -153,8 +153,8 @@ def _members(archive: Path) -> Iterator[_Member]:
         elif start.startswith(b"<"):
             raise InputError("a page of the web, no archive")
         else:
-            with _Gunzip(fileobj=file) if start == b"\x1f\x8b" else _Plain(archive) as tar:
-                yield from _tar_members(tar)
+            packed = start == b"\x1f\x8b"
+            yield from _tar_members(gzip.GzipFile(fileobj=file) if packed else file)
 
 
 def _zip_members(file: BinaryIO) -> Iterator[_Member]:
@@ -172,8 +172,8 @@ def _zip_members(file: BinaryIO) -> Iterator[_Member]:
             yield _Member(info.orig_filename, kind, info.file_size, partial(packed.open, info))
 
 
-def _tar_members(file: _Gunzip | _Plain) -> Iterator[_Member]:
-    with tarfile.open(fileobj=file, mode="r:") as packed:
+def _tar_members(file: BinaryIO | gzip.GzipFile) -> Iterator[_Member]:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=TarHeader) as packed:
         first = packed.firstmember  # type: ignore[attr-defined]  # without, next() fails in 3.10
         while first is not None and (info := packed.next()) is not None:
             kind = ("file" if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else
@@ -192,20 +192,3 @@ def _tar_content(packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     content = packed.extractfile(info)
     assert content is not None, "a file has content"
     return content
-
-
-class _Bounded:
-    """tarfile reads a header at once: one that claims gigabytes would fill the memory."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= 16 * _CHUNK:
-            raise InputError("a header that is too long")
-        return super().read(size)  # type: ignore[misc]
-
-
-class _Gunzip(_Bounded, gzip.GzipFile):
-    pass
-
-
-class _Plain(_Bounded, io.FileIO):
-    pass

@@ -60,6 +60,10 @@ def prepared(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
 
 def _image_set(name: str, shards: list[Path], places: NDArray[np.void], classes: list[str],
                side: int, statistics: Statistics) -> ImageSet:
+    for shard in shards:
+        if shard.exists() and not shard.is_file():  # reading a pipe never ends
+            raise DataError(f"{shard}: is no file; delete it and {_AGAIN}")
+
     def read(indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         images = np.empty((len(indices), side, side, 3), np.uint8)
         for image, (shard, offset, size, checksum, _) in zip(images, places[indices], strict=True):
