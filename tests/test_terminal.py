@@ -309,6 +309,13 @@ def test_fact_goes_on_below_itself_on_a_narrow_terminal(capsys, monkeypatch):
         "devices   two virtual devices on the", "          processor;", f"          {text[38:]}"]
 
 
+@pytest.mark.parametrize("columns", ["1", "0", "-3", "many", "9" * 20])
+def test_terminal_of_any_width(minialex, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    for words in ["data", "get", "fashion-mnist"], ["data", "list"], ["weights", "list"]:
+        assert minialex(*words).code == 0
+
+
 @pytest.mark.parametrize(("share", "blocks", "shown"), [
     (1, True, 10 * "█"), (0.5, True, 5 * "█"), (0.5125, True, 5 * "█" + "▏"), (0.0875, True, "▉"),
     (0, True, ""), (1, False, 10 * "#"), (0.26, False, "###"), (0, False, "")])

@@ -111,7 +111,7 @@ def _draw(run: Run) -> None:
 
     assert run.folder is not None
     folder, test = run.folder.path, run.data.test
-    plots.curves(run.folder.entries(LOG), run.data.val_name, folder / "curves.png",
+    plots.curves(list(run.folder.entries(LOG)), run.data.val_name, folder / "curves.png",
                  run.folder.entries(STEPS))
     plots.filters(run.net, folder / "filters.png")
     chosen = np.linspace(0, len(test) - 1, min(DRAWN, len(test))).astype(np.int64)

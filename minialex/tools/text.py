@@ -122,8 +122,8 @@ def _started_as() -> list[str]:
 
 
 def width(most: int = 80) -> int:
-    """The columns of the terminal, or `most` if it has more or there is none."""
-    return min(most, shutil.get_terminal_size((most, 24)).columns)
+    """The columns of the terminal, at least 20; or `most` if it has more or there is none."""
+    return max(20, min(most, shutil.get_terminal_size((most, 24)).columns))
 
 
 def columns(text: str) -> int:

@@ -165,9 +165,9 @@ class RunFolder:
         if wrong:
             yield Kept(path, kept, wrong)
 
-    def entries(self, name: str) -> list[Entry]:
+    def entries(self, name: str) -> Iterator[Entry]:
         """A log, as it is read back for pictures."""
-        return [entry for _, entry in self._read(name)]
+        return (entry for _, entry in self._read(name))
 
     def _read(self, name: str) -> Iterator[tuple[bytes, Entry]]:
         path = self.path / name
