@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,10 +19,11 @@ from typing import Any, BinaryIO
 from .errors import FileError, InputError
 
 __all__ = ["LOCK", "appending", "check_writable", "locked", "parse_json", "read_json",
-           "replacing", "sweep"]
+           "replacing", "sweep", "text_lines"]
 
 LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
 MOST_JSON = 2**26  # bytes
+MOST_LINE = 2**16  # letters
 
 
 @contextmanager
@@ -132,6 +134,23 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
     return found
 
 
+def text_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The lines of a file in UTF-8, with their ends.
+
+    Raises InputError at one that is longer than any that makes sense, and at what is no text.
+    """
+    if not os.path.isfile(path) and os.path.exists(path):  # a pipe would keep us waiting
+        raise InputError("it is no file")
+    with open(path, newline="", encoding="utf-8") as file:
+        try:
+            while line := file.readline(MOST_LINE):
+                if len(line) == MOST_LINE:
+                    raise InputError(f"a line of {MOST_LINE:,} letters or more")
+                yield line
+        except UnicodeDecodeError:
+            raise InputError("it is no text in UTF-8") from None
+
+
 @contextmanager
 def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     """Hold the lock file `path`, to keep a second process from disturbing the work of this one.
@@ -145,8 +164,10 @@ def locked(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     lock = FileLock(path, timeout=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink():
-            raise FileError(f"{path}: is a link, not a lock of minialex; remove it")
+        with suppress(FileNotFoundError):
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:  # somebody's other file
+                raise FileError(f"{path}: is a link, or no file; remove it")
         lock.acquire()
     except Timeout:
         raise FileError(f"another minialex is at work here (it holds {path}); wait until it is "

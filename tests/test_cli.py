@@ -771,19 +771,19 @@ def test_prepared_folder_that_is_not_finished(packed, tmp_path):
     (["--devices", "tpu:0"], ["--devices tpu:0: unknown device 'tpu:0'; use 'cpu:0', "]),
     (["--devices", "cpu:99"], ["--devices cpu:99: device 'cpu:99' does not exist"]),
     (["--devices", "cpu:0,cpu:1,cpu:2"], ["--devices cpu:0,cpu:1,cpu:2: ", "one or two devices"]),
-    (["--epochs", 0], ["--epochs 0: give a whole number of at least 1"]),
+    (["--epochs", 0], ["--epochs 0: give a whole number from 1 to 1,000,000"]),
     (["--steps", -1], ["--steps -1: give a whole number of at least 1"]),
-    (["--batch", 0], ["--batch 0: give a whole number of at least 1"]),
+    (["--batch", 0], ["--batch 0: give a whole number from 1 to 1,000,000"]),
     (["--seed", -1], ["--seed -1: give a whole number of at least 0"]),
     (["--threads", 0], ["--threads 0: give a whole number from 1 to "]),
     (["--lr", 0], ["--lr 0: give a number more than 0"]),
     (["--lr", "nan"], ["--lr nan: give a number more than 0"]),
     (["--lr", "inf"], ["--lr inf: give a number more than 0"]),
     (["--lr", "fast"], ["--lr fast: give a number more than 0"]),
-    (["--epochs", "many"], ["--epochs many: give a whole number of at least 1"]),
-    (["--falls", "5,x"], ["--falls 5,x: give numbers of epochs, from 1 on, in order"]),
-    (["--falls", "0,5"], ["--falls 0,5: give numbers of epochs, from 1 on, in order"]),
-    (["--patience", -1], ["--patience -1: give a whole number of at least 0"]),
+    (["--epochs", "many"], ["--epochs many: give a whole number from 1 to 1,000,000"]),
+    (["--falls", "5,x"], ["--falls 5,x: give epochs from 1 to 1,000,000, in order"]),
+    (["--falls", "0,5"], ["--falls 0,5: give epochs from 1 to 1,000,000, in order"]),
+    (["--patience", -1], ["--patience -1: give a whole number from 0 to 1,000,000"]),
     (["--mirror", 1.5], ["--mirror 1.5: give a chance between 0 and 1"]),
     (["--image-size", "nan"], ["--image-size nan: give a whole number; help: "]),
     (["--image-size", 224], ["--image-size 224: it is always 28 for --model alexnet-small; leave"]),
@@ -918,7 +918,8 @@ def test_broken_picture_stops_the_run_and_is_named(minialex, photographs, tmp_pa
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"recipe": {"noise": "zzz"}}, "noise is 'zzz'; it must be run145 or literal or none"),
-    ({"recipe": {"patience": -1}}, "patience is -1; it must be a whole number of at least 0"),
+    ({"recipe": {"patience": -1}}, "patience is -1; it must be a whole number from 0"),
+    ({"recipe": {"epochs": 10**39}}, "; it must be a whole number from 1 to 1,000,000"),
     ({"recipe": {"width": 30}}, "width is 30; it must be a share of the paper's kernels"),
     ({"recipe": {"width": "wide"}}, "width is 'wide'; it must be a number"),
     ({"recipe": {"falls": 3}}, "falls is 3; it must be "),
@@ -927,9 +928,10 @@ def test_broken_picture_stops_the_run_and_is_named(minialex, photographs, tmp_pa
     ({"model": "vgg"}, "there is no model 'vgg'"),
     ({"model": ["alexnet"]}, "model is ['alexnet']; it must be text"),
     ({"data": None}, "data is None; it must be text"),
-    ({"seed": -1}, "seed is -1; it must be a whole number of at least 0"),
+    ({"seed": -1}, "seed is -1; it must be a whole number from 0"),
     ({"seed": 1.5}, "seed is 1.5; it must be a whole number"),
-    ({"steps": 0}, "steps is 0; it must be a whole number of at least 1"),
+    ({"steps": 0}, "steps is 0; it must be a whole number from 1"),
+    ({"threads": 10**9}, "threads is 1000000000; it must be a whole number from 1 to 1,024"),
     ({"threads": "all"}, "threads is 'all'; it must be a whole number or null"),
     ({"devices": "cpu:0"}, "devices is 'cpu:0'; it must be a list of texts"),
     ({"devices": [0]}, "devices is [0]; it must be a list of texts"),
@@ -942,6 +944,17 @@ def test_forged_config_is_one_line_with_file_and_field(tiny, minialex, tmp_path,
     (folder / "config.json").write_text(json.dumps({**config, **change, "recipe": recipe}))
     assert mistake(minialex("train", "--resume", folder), f"--resume {folder}: ",
                    "config.json cannot be used (", message)
+
+
+def test_forged_recipe_that_fits_no_network_is_named_with_its_file(tiny, minialex, tmp_path,
+                                                                   monkeypatch):
+    """Only the network knows its layers."""
+    folder = stop(tiny, tmp_path, monkeypatch, 1)
+    config = json.loads((folder / "config.json").read_text())
+    config["recipe"]["frozen"] = "\x1b[2J"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert mistake(minialex("train", "--resume", folder), f"{folder / 'config.json'}: ",
+                   "frozen is '\\x1b[2J'; it must be one of conv1, ")
 
 
 def test_recipe_that_is_none(tiny, minialex, tmp_path, monkeypatch):
@@ -1134,5 +1147,5 @@ def test_lenet_runs(minialex, devices, tmp_path):
     result = minialex("train", "--model", "lenet5", "--steps", 2, "--batch", 16, "--devices",
                       devices[0], "--out", tmp_path / "run")
     assert result.code == 0 and "lenet5: 61,706 parameters" in result.out
-    assert "copies between devices in one step, batch 16:\nnone\n" in result.out
+    assert "copies between devices in one step, batch 16:\n  none\n" in result.out
     assert names(tmp_path / "run") == files(0, 2)

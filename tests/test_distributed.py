@@ -318,15 +318,15 @@ if last:
             data.train.labels[5] = 1
             return data
         job.open_data = spoilt
-    if fault == "another picture":
-        load = job.open_data
+    if fault.startswith("another picture"):
+        load, split = job.open_data, fault.rpartition(" ")[2]
         def spoilt(*arguments):
             data = load(*arguments)
             def read(indices):
-                images = data.train.read(indices)
-                images[indices == 7] += 1
+                images = getattr(data, split).read(indices)
+                images[indices == 4] += 1
                 return images
-            return data._replace(train=replace(data.train, read=read))
+            return data._replace(**{split: replace(getattr(data, split), read=read)})
         job.open_data = spoilt
 if fault == "another file of a prepared set":
     load = job.open_data
@@ -456,7 +456,8 @@ FAULTS = {
     "another seed": "rank 1 has --seed 4, but rank 0 has 3; all ranks need the same",
     "another version": "rank 1 has minialex 0.0, but rank 0 has ",
     "other data": "rank 1 has labels, as checksum,",
-    "another picture": "rank 1 has pictures, as checksum,",
+    "another picture of train": "rank 1 has pictures, as checksum,",
+    "another picture of val": "rank 1 has pictures, as checksum,",
     "another file of a prepared set": "rank 1 has pictures, as checksum,",
 }
 AT_START = list(FAULTS)[6:]

@@ -10,7 +10,15 @@ import pytest
 
 from minialex import files
 from minialex.errors import FileError, InputError
-from minialex.files import appending, check_writable, locked, read_json, replacing, sweep
+from minialex.files import (
+    appending,
+    check_writable,
+    locked,
+    read_json,
+    replacing,
+    sweep,
+    text_lines,
+)
 
 links = pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="this system has no such flag")
 
@@ -210,6 +218,27 @@ def test_json_is_read_or_missing(folder):
     assert read_json(folder / "a.json") == {"a": [1, None]}
 
 
+# text_lines
+
+
+def test_lines_of_a_text(folder):
+    (folder / "a.txt").write_bytes("é\r\n\nb".encode())
+    assert list(text_lines(folder / "a.txt")) == ["é\r\n", "\n", "b"]
+
+
+@pytest.mark.parametrize(("put", "message"), [
+    (lambda path: path.write_bytes(b"ok\n\xff"), "it is no text in UTF-8"),
+    (lambda path: (path.write_bytes(b"ok\n"), os.truncate(path, 10**12)),  # a hole: no room on disk
+     "a line of 65,536 letters or more"),
+    pytest.param(lambda path: os.mkfifo(path), "it is no file", marks=pytest.mark.skipif(
+        not hasattr(os, "mkfifo"), reason="this system has no named pipes")),
+    (lambda path: path.mkdir(), "it is no file")], ids=["bytes", "huge", "pipe", "folder"])
+def test_what_is_no_text_costs_no_memory_and_no_time(folder, put, message):
+    put(folder / "a.txt")
+    with pytest.raises(InputError, match=message):
+        list(text_lines(folder / "a.txt"))
+
+
 # locked
 
 
@@ -230,8 +259,10 @@ def test_lock_is_that_of_the_process(tmp_path):
 
 
 @links
-def test_lock_is_no_link(folder, victim):
-    (folder / "l").symlink_to(victim)
-    with fails(folder / "l", "is a link, not a lock of minialex; remove it"), \
-            locked(folder / "l", ""):
+@pytest.mark.parametrize("put", [
+    lambda path, victim: path.symlink_to(victim), lambda path, victim: os.link(victim, path),
+    lambda path, victim: path.mkdir()], ids=["link", "second name", "folder"])
+def test_lock_is_a_file_of_its_own(folder, victim, put):
+    put(folder / "l", victim)
+    with fails(folder / "l", "is a link, or no file; remove it"), locked(folder / "l", ""):
         pass

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import re
 import tarfile
 from pathlib import Path
@@ -297,7 +298,7 @@ def test_each_way_to_give_the_labels(tmp_path, give):
     ("LOC_val_solution.csv", b"a,b\n1,2\n")])
 def test_damaged_labels(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); it must hold the labels "
+    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged; it must hold the labels "
                                         r"of the validation pictures; get it again\Z"):
         validation_classes(tmp_path)
 
@@ -312,6 +313,14 @@ def break_header(path):
         b"ILSVRC2012_val_00000003")
     data[second + 148 : second + 156] = b"xxxxxxxx"  # the checksum of this header
     path.write_bytes(data)
+
+
+def long_name(path):
+    """Of a terabyte, all of which is there: a hole."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 10**12
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT))
+    os.truncate(path, 2 * 10**12)
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -341,11 +350,13 @@ def break_header(path):
      "ILSVRC2012_img_train.tar: damaged or cut off (a header is broken)"),
     (lambda root: break_header(root / "ILSVRC2012_img_val.tar"),
      "ILSVRC2012_img_val.tar: damaged or cut off (a header is broken)"),
+    (lambda root: long_name(root / "ILSVRC2012_img_train.tar"),
+     "ILSVRC2012_img_train.tar: damaged or cut off (a header that is too long)"),
     (lambda root: (root / "ILSVRC2012_img_train.tar").write_bytes(tar({"a.txt": b"x"})),
      "ILSVRC2012_img_train.tar: no pictures of any class in it; get it again"),
 ], ids=["no labels", "no train", "too few", "none listed", "other classes", "train cut", "val cut",
         "val empty", "val html", "val cut behind a picture", "val without pictures",
-        "train header", "val header", "no pictures"])
+        "train header", "val header", "long name", "no pictures"])
 def test_official_files_that_are_not_all_there(official, capsys, change, message):
     change(official)
     assert prepare(official) == 2

@@ -241,18 +241,20 @@ RAW = re.compile(r"\w\(\)|codec|NoneType|invalid literal|could not convert|canno
     ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0\n"),
     ("manifest.csv", b"split,shard\ntrain,train-00000\n"), ("manifest.csv", b"\xff\xfe\x00"),
     ("classes.csv", b"what,ever\n1,2\n"), ("mean.npy", b"broken"), ("mean.npy", b""),
+    ("classes.csv", b"label,class,name\n" + bytes(2**20)), ("manifest.csv", bytes(2**20)),
+    ("classes.csv", b"label,class,name\n" + b"0,a,a\n" * 10**5),
     ("statistics.json", b"{}"), ("statistics.json", b'{"covariance": [1, 2]}'),
     ("statistics.json", b"[" * 100_000), ("statistics.json", b'{"covariance": {"a": NaN}}'),
     ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,999999999999,00,0\n"),
     ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,0,9,00,2\n"),
     ("manifest.csv", b"split,shard,offset,bytes,sha256,label\ntrain,x,1e99,9,00,0\n"),
     ("mean.npy", b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': "
-                 b"(99999, 99999, 99), }" + b" " * 49 + b"\n")])
+                 b"(99999, 99999, 99), }" + b" " * 49 + b"\n")], ids=lambda value: str(value)[:50])
 def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, name, content):
     before = tree(whole)
     (whole / name).write_bytes(content)
-    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged \(.*\); delete it and prepare the "
-                                        r"same source into this folder again") as caught:
+    with pytest.raises(DataError, match=rf"\A\S*{name}: damaged( \(.*\))?; delete it and prepare "
+                                        r"the same source into this folder again") as caught:
         prepared(whole)["train"]
     assert "\n" not in str(caught.value)
     assert not RAW.search(str(caught.value)), "what Python says of our own code helps nobody"
@@ -266,7 +268,7 @@ def test_damaged_list_is_named_and_can_be_made_again(whole, source, prepare, nam
 def test_table_of_many_gigabytes_is_not_read(whole, name):
     with open(whole / name, "r+b") as file:
         file.truncate(2**33)  # holes: it takes no room on the disk
-    with pytest.raises(DataError, match=rf"/{name}: damaged \(more than 536,870,912 bytes\); "):
+    with pytest.raises(DataError, match=rf"/{name}: damaged \(a line of 65,536 letters or more"):
         prepared(whole)
 
 
@@ -339,7 +341,7 @@ def test_damaged_shard_is_named_and_can_be_made_again(whole, source, prepare, da
 def test_shard_that_is_damaged_before_the_end_is_named(whole, source, prepare):
     (whole / "manifest.csv").unlink()
     cut(whole / "train-00002.zip")
-    assert mistake(prepare(source, "--out", whole), "train-00002.zip: damaged (", "delete it")
+    assert mistake(prepare(source, "--out", whole), "train-00002.zip: damaged", "delete it")
     assert not is_prepared(whole)
 
 

@@ -155,7 +155,8 @@ def test_run_that_cannot_be_loaded(make_run, how, message):
 @pytest.mark.parametrize("changes", [
     {"recipe": {"colours": "BGR"}}, {"recipe": {"width": 0.1}}, {"model": "alexnet", "classes": []},
     {"recipe": {"init": "kaiming"}}, {"classes": CLASSES[:3]}, {"classes": None}, {"model": []},
-    {"recipe": None}], ids=str)
+    {"recipe": None}, {"classes": ["Ant" * 10**6, *CLASSES[1:]]}],
+    ids=lambda changes: str(changes)[:40])
 def test_weights_of_another_version_are_refused(make_run, changes):
     """A setting that is not known here may change what the weights mean."""
     message = (r"model.safetensors: written by minialex 9.8.7, and not to be used with this one "
@@ -178,6 +179,15 @@ def test_weights_that_are_no_numbers_are_refused(make_run, name):
     save_arrays(folder / MODEL, arrays, config)
     with pytest.raises(CheckpointError, match=f"{name} holds what is no number"):
         Classifier.load(folder)
+
+
+def test_network_that_overflows_gives_no_guesses(minialex, make_run, album):
+    folder = make_run()
+    arrays, config = load_arrays(folder / MODEL)
+    config["recipe"]["scale"] = 1e308
+    save_arrays(folder / MODEL, arrays, config)
+    result = minialex("predict", folder, album)
+    assert mistake(result, f"{folder / MODEL}: the network overflows; its weights, or its settings")
 
 
 # The command

@@ -144,7 +144,9 @@ def test_unknown_recipe():
     ("momentum", -0.1), ("weight_decay", -1e-9), ("bias_lr", -1), ("bias_falls", -1),
     ("mirror", 1.01), ("mirror", -0.01), ("noise", "zzz"), ("noise", None), ("noise_until", 0),
     ("conv1_until", "never"), ("init", "zeros"), ("init", 3), ("width", 0), ("width", 8.1),
-    ("image_size", 0), ("image_size", 27.5), ("scale", 0), ("scale", [])], ids=str)
+    ("epochs", 10**39), ("batch", 10**400), ("falls", (10**400,)), ("noise_until", 10**39),
+    ("image_size", 10**9), ("image_size", 0), ("image_size", 27.5), ("scale", 0), ("scale", []),
+], ids=str)
 def test_what_makes_no_sense_is_refused_by_name(name, value):
     recipe, _ = suggest("alexnet", MANY)
     with pytest.raises(ValueError, match=rf"\A{name} is .*; it must be \w.*\Z"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -393,6 +394,8 @@ DAMAGE = {
     "nested": lambda path, other: path.write_bytes(b"[" * 10**5),
     "other types": lambda path, other: path.write_bytes(
         path.read_bytes().replace(b'"lr": 0.05', b'"lr": "0.05"')),
+    "of another run": lambda path, other: path.write_bytes(re.sub(
+        rb'"(top1_error|epoch)": [^,]*(?=, "(?:top5_error|lr)")', rb'"\1": 7', path.read_bytes())),
     "infinite": lambda path, other: path.write_bytes(
         path.read_bytes().replace(b'"lr": 0.05', b'"lr": Infinity')),
 }
@@ -455,6 +458,20 @@ def test_what_is_no_log_is_put_aside_unread(make, tmp_path, name, put):
     assert kept == tmp_path / "run" / f"{name}.damaged" and kept.exists()
     kept.is_dir() or kept.unlink()
     assert (tmp_path / "run" / name).stat().st_size < 10_000
+
+
+def test_log_of_any_length_is_read(make, undisturbed, tmp_path):
+    """Beside what is in it twice, and what is no line of it."""
+    run = make("run")
+    for event in run:
+        if isinstance(event, StepDone) and event.step == 5:
+            break
+    run.save()
+    path = tmp_path / "run" / "steps.jsonl"
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes((first + b"no line\r\n") * 10**5 + b"".join(rest))
+    assert not [event for event in make("run", resume=True) if isinstance(event, Kept)]
+    assert written(tmp_path / "run")["steps.jsonl"] == undisturbed[1]["steps.jsonl"]
 
 
 def test_third_checkpoint_that_a_kill_has_left_goes(make, tmp_path):

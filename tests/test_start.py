@@ -168,7 +168,7 @@ def test_layers_that_cannot_be_frozen(source, frozen):
     known = ", ".join(training.layers(source.net)[:-1])
     for call in (lambda: training.freeze(source.net, frozen),
                  lambda: training.fine_tuning(source, images(20), frozen=frozen)):
-        with pytest.raises(ValueError, match=f"freeze: '{frozen}' came; need one of {known}"):
+        with pytest.raises(ValueError, match=f"frozen is '{frozen}'; it must be one of {known}"):
             call()
 
 

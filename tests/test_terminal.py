@@ -27,7 +27,6 @@ from minialex.tools.text import (
     command,
     cut,
     fact,
-    printable,
     say,
     shows_blocks,
     table,
@@ -113,6 +112,9 @@ def test_as_a_module_it_starts_without_what_it_does_not_need(tmp_path):
     ("data prepare ''", ["SOURCE '': give the name"]),
     ("predict '' a.jpg", ["RUN '': give the name"]),
     ("predict run ''", ["IMAGE '': give the name"]),
+    (f"predict run {'x' * 300}", [f"IMAGE {'x' * 60}...: no file can have a name as long; "]),
+    (f"evaluate {'x/' * 3000}", ["RUN x/x/", "...: no file can have a name as long; "]),
+    ("evaluate a\0b", ["RUN a?b: no file can have such a name; "]),
     ("evaluate run --out ''", ["--out '': give the name"]),
     ("predict run a.jpg --plot x.gif", ["--plot x.gif: give a name that ends in .png, .jpg, "]),
     ("predict run a.jpg --plot x", ["--plot x: give a name that ends in .png"]),
@@ -234,7 +236,7 @@ PRINTED = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u20
 @pytest.mark.parametrize("letters", HOSTILE.values(), ids=HOSTILE)
 def test_say_lets_nothing_out_that_steers_a_terminal(letters, encoding):
     stream = io.TextIOWrapper(io.BytesIO(), encoding, newline="")
-    say(f"a{printable(letters)}\u00e9b", stream)
+    say(f"a{letters}\u00e9b", stream=stream)
     text = stream.buffer.getvalue().decode(encoding)
     assert text[0] == "a" and text.endswith("b\n")
     assert PRINTED.fullmatch(text[:-1]), ascii(text)
@@ -242,10 +244,17 @@ def test_say_lets_nothing_out_that_steers_a_terminal(letters, encoding):
     assert not PRINTED.fullmatch(letters), "negative control"
 
 
+def test_name_cannot_begin_a_line():
+    stream = io.StringIO()
+    say("a\nb", "c\r\n\u2028d", "", stream=stream)
+    say(stream=stream)
+    assert stream.getvalue() == "a b\nc   d\n\n\n"
+
+
 def test_say_keeps_what_is_meant():
     stream = io.StringIO()
-    say("two\nlines", stream)
-    say("日本 שלום 😀 a\u00a0b", stream)
+    say("two", "lines", stream=stream)
+    say("日本 שלום 😀 a\u00a0b", stream=stream)
     assert stream.getvalue() == "two\nlines\n日本 שלום 😀 a b\n"
 
 
@@ -298,6 +307,13 @@ def test_fact_goes_on_below_itself_on_a_narrow_terminal(capsys, monkeypatch):
     fact("devices", text)
     assert capsys.readouterr().out.splitlines() == [
         "devices   two virtual devices on the", "          processor;", f"          {text[38:]}"]
+
+
+@pytest.mark.parametrize("columns", ["1", "0", "-3", "many", "9" * 20])
+def test_terminal_of_any_width(minialex, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    for words in ["data", "get", "fashion-mnist"], ["data", "list"], ["weights", "list"]:
+        assert minialex(*words).code == 0
 
 
 @pytest.mark.parametrize(("share", "blocks", "shown"), [

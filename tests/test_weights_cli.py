@@ -312,8 +312,8 @@ def test_fine_tuning_is_resumed_bit_for_bit(minialex, trained, tmp_path, monkeyp
 
 @pytest.mark.parametrize(("options", "parts"), [
     (["--freeze", "fc6"], ["--freeze fc6: first weights must learn", "--start-from RUN"]),
-    (["--start-from", "RUN", "--freeze", "fc8"], ["'fc8' came; need one of conv1, conv2"]),
-    (["--start-from", "RUN", "--freeze", "fc66"], ["'fc66' came; need one of conv1, conv2"]),
+    (["--start-from", "RUN", "--freeze", "fc8"], ["frozen is 'fc8'; it must be one of conv1"]),
+    (["--start-from", "RUN", "--freeze", "fc66"], ["frozen is 'fc66'; it must be one of conv1"]),
     (["--start-from", "RUN", "--model", "alexnet"], ["--model alexnet: ", "alexnet-small"]),
     (["--start-from", "RUN", "--width", "0.5"], ["--width 0.5: the network has that of "]),
     (["--start-from", "RUN", "--init", "he"], ["--init he: the network has that of "]),

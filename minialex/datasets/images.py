@@ -82,7 +82,7 @@ class ImageSet:
 
     labels: (N,) int64; classes: their names; shape: (H, W, C) of every image;
     read(indices): (n,) integers -> uint8 (n, H, W, C); several threads may call it at once.
-    statistics: where they were measured before.
+    statistics: once they are measured.
     mirrored: whether an image and its mirror image show the same thing, unlike those of letters.
     checksum: of all its images, where it is known without reading them.
     """
@@ -121,4 +121,6 @@ class ImageSet:
         sums = Sums(self.shape)
         for start in range(0, len(self), AT_ONCE):
             sums.add(self.read(np.arange(start, min(start + AT_ONCE, len(self)))))
-        return sums.statistics()
+        found = sums.statistics()
+        object.__setattr__(self, "statistics", found)  # to read them all again would take long
+        return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from .text import command, say
 __all__ = ["Parser", "add_data_dir", "add_devices", "add_threads", "path", "picture_file", "whole"]
 
 PICTURES = (".png", ".jpg", ".pdf", ".svg")
-MOST_THREADS = 1024
+MOST_THREADS, LONGEST = 1024, 4096  # LONGEST: letters of a path, on Linux
 # What argparse says, and what minialex says.
 PLAIN = {r"\Athe following arguments are required: (.+)": r"\1 is missing",
          r"\Aargument (.+?): expected (one|at least one) argument": r"\1: give a value",
@@ -67,7 +68,7 @@ class Parser(argparse.ArgumentParser):
         near = get_close_matches(word, known, 1)
         meant = f"did you mean {near[0]}? Help:" if near else "help:"
         say(f"minialex: {' '.join(message.split())}; {meant} "
-            f"{command(*self.prog.split()[1:], '--help')}", sys.stderr)
+            f"{command(*self.prog.split()[1:], '--help')}", stream=sys.stderr)
         self.exit(2)
 
 
@@ -113,6 +114,10 @@ def path(text: str) -> str:
     """The name of a file or folder, which need not be there."""
     if not text.strip():
         raise argparse.ArgumentTypeError("'': give the name of a file or folder")
+    if len(text) > LONGEST or any(len(os.fsencode(part)) > 255 for part in Path(text).parts):
+        raise argparse.ArgumentTypeError(f"{text[:60]}...: no file can have a name as long")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text}: no file can have such a name")
     return text
 
 

@@ -72,11 +72,11 @@ def run(options: argparse.Namespace) -> int:
         "images_per_s": 1000 * options.batch / steps["step_ms"], "peak_mib": peak}
     result["layers"] = [layer._asdict() for layer in _time_layers(net, batch.images, options.steps)]
     if options.json:
-        say(json.dumps(result, indent=2))
+        say(*json.dumps(result, indent=2).split("\n"))
     else:
         reason = f": {why}" if len(names) > 1 else ""
         say(f"devices   {' and '.join(names)}{reason}; {count(backend.threads(), 'thread')}")
-        say(_as_text(result))
+        say(*_as_text(result).split("\n"))
     if options.plot:
         from .plots import roofline  # Matplotlib is slow to import
 

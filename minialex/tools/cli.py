@@ -43,20 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _read(arguments, options)
             return options.run(options)
     except KeyboardInterrupt:
-        say("minialex: interrupted", sys.stderr)
+        say("minialex: interrupted", stream=sys.stderr)
         return 130
     except BrokenPipeError:  # whoever read the output, say `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (MinialexError, OSError, MemoryError) as error:
         if options.debug:
-            say(traceback.format_exc(), sys.stderr)
-        say(f"minialex: {_in_one_line(error)}", sys.stderr)
+            say(*traceback.format_exc().split("\n"), stream=sys.stderr)
+        say(f"minialex: {_in_one_line(error)}", stream=sys.stderr)
         return 2
     except Exception:
-        say(f"{traceback.format_exc()}\nminialex: this is a fault of minialex, not yours. Please "
-            "report it with the lines above, the command that you gave, and what this prints: "
-            f"{command('doctor')}", sys.stderr)
+        say(*traceback.format_exc().split("\n"),
+            "minialex: this is a fault of minialex, not yours. Please report it with the lines "
+            "above, the command that you gave, and what this prints: "
+            f"{command('doctor')}", stream=sys.stderr)
         return 1
 
 

@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
     found = {name: find_set(name, options.data_dir) for name in SETS}
     place = data_folder(options.data_dir)
     if options.json:
-        say(json.dumps({"data_folder": str(place.absolute()),
-                        "sets": [_as_json(SETS[name], found[name]) for name in SETS]},
-                       indent=2))
+        say(*json.dumps({"data_folder": str(place.absolute()),
+                         "sets": [_as_json(SETS[name], found[name]) for name in SETS]},
+                        indent=2).split("\n"))
         return 0
     rows: list[tuple[str, ...]] = [
         ("name", "images", "classes", "pixels", "download", "licence", "where")]
@@ -48,10 +48,11 @@ def run(options: argparse.Namespace) -> int:
     for column in (5, 3):  # where there is no room, --json has them
         if max(map(len, table(rows).splitlines())) > width():
             rows = [(*row[:column], *row[column + 1:]) for row in rows]
-    say(table(rows, left=[column for column, name in enumerate(rows[0]) if name in LEFT]))
-    say(f"{NOTES}\n{OF_PIXELS if 'pixels' in rows[0] else ''}".rstrip())
+    left = [column for column, name in enumerate(rows[0]) if name in LEFT]
+    say(*table(rows, left).split("\n"))
+    say(*NOTES.split("\n"), *OF_PIXELS.split("\n") * ("pixels" in rows[0]))
     given = ["--data-dir", Path(options.data_dir)] if options.data_dir else []
-    say(f"\nTo bring a set to {place}:\n  {command('data', 'get', 'NAME', *given)}")
+    say("", f"To bring a set to {place}:", f"  {command('data', 'get', 'NAME', *given)}")
     return 0
 
 

@@ -83,8 +83,8 @@ def run(options: argparse.Namespace) -> int:
         _propose(folder, root, options.side, [
             split for split, files in source.splits.items() if files])
     except KeyboardInterrupt:
-        say("\nminialex: interrupted; finished shards are kept, and the same command goes on from "
-            "there", sys.stderr)
+        say("", "minialex: interrupted; finished shards are kept, and the same command goes on "
+                "from there", stream=sys.stderr)
         return 130
     return 0
 

@@ -63,31 +63,31 @@ def run(options: argparse.Namespace) -> int:
     findings, previous = [], ""
     for section, check, *arguments in _plan(options.devices):
         if section != previous and not options.json:
-            say(f"\n{section}" if previous else section)
+            say(*[""] * bool(previous), section)
         previous = section
         for finding in _findings(check, *arguments):
             if not options.debug:
                 finding = finding._replace(trace="")
             if not options.json:
-                say("\n".join([_lines(finding), *finding.trace.splitlines()]))
+                say(*_lines(finding), *finding.trace.splitlines())
             findings.append({"section": section, **finding._asdict(), "verdict": finding.verdict})
     failed = sum(not finding["ok"] for finding in findings)
     if options.json:
-        say(json.dumps({"ok": not failed, "findings": findings}, indent=2))
+        say(*json.dumps({"ok": not failed, "findings": findings}, indent=2).split("\n"))
     elif failed:
-        say(f"\nFAIL: {failed} of {len(findings)} findings; the line below each says what to do")
+        say("", f"FAIL: {failed} of {len(findings)} findings; the line below each says what to do")
     else:
-        say(f"\nall is well: {len(findings)} findings, none fails")
+        say("", f"all is well: {len(findings)} findings, none fails")
     return 1 if failed else 0
 
 
-def _lines(finding: Finding) -> str:
+def _lines(finding: Finding) -> list[str]:
     """At most 100 columns: name, text, verdict. The remedy below is one line, to be pasted."""
     first, *more = textwrap.wrap(finding.text, 74, break_on_hyphens=False) or [""]
     if finding.remedy:
         more.append(f"-> {finding.remedy}")
-    return "\n".join([f"  {finding.name:15} {first:74}  {finding.verdict}",
-                      *(" " * 18 + line for line in more)])
+    return [f"  {finding.name:15} {first:74}  {finding.verdict}",
+            *(" " * 18 + line for line in more)]
 
 
 def _plan(wanted: str | None) -> Iterator[tuple]:

@@ -6,6 +6,7 @@ import argparse
 import csv
 import io
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -74,17 +75,20 @@ def run(options: argparse.Namespace) -> int:
         began = time.perf_counter()
         result = evaluate(classifier.net, _feed(classifier, images, options.batch, views),
                           confusion)
+        if not math.isfinite(result.loss):
+            raise InputError(f"{source.folder}: the network of {source.file} overflows; its "
+                             "weights, or its settings, are damaged; use those of another run")
         report[views] = {"top1_error": result.top1_error, "top5_error": result.top5_error,
                          "loss": result.loss, "seconds": round(time.perf_counter() - began, 3)}
     report |= {"confusion_of": views, "classes": hardest(confusion, images.classes)}
     if not options.json:
-        say(as_text(report))
+        say(*as_text(report).split("\n"))
     unusual = [source.kind] * bool(source.kind) + [split] * (not usual)
     unusual += [images.name] * (options.data is not None)
     written = _write(folder, "".join(f"-{word}" for word in unusual), report, confusion,
                      images.classes)
-    say(json.dumps(report, indent=2) if options.json else
-        f"\nwrote {', '.join(written)} to {folder}")
+    say(*json.dumps(report, indent=2).split("\n") if options.json else
+        ["", f"wrote {', '.join(written)} to {folder}"])
     return 0
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .. import datasets, models
 from ..datasets import Data, DataError, MissingSetError
+from ..datasets.shards.read import ABOUT
 from ..errors import InputError
 from .text import command
 
@@ -35,7 +36,8 @@ def open_data(name: str, model: str, data_dir: str | None = None, of_run: bool =
                      "if it lies elsewhere, give --data") if of_run else ""
         divide = ["data", "prepare", Path(name), "--side", side, *SHARES]
         divided = (f"; or have them divided: {command(*divide)}"
-                   if "there is no folder train" in str(error) else "")
+                   if Path(name).is_dir() and not (Path(name) / "train").is_dir()
+                   and not (Path(name) / ABOUT).is_file() else "")
         raise InputError(f"{option}{error}{divided}{elsewhere}") from None
     _check(name, model, *data.train.shape[1:])
     return data

@@ -19,8 +19,9 @@ from ..parallel import Communicator
 from ..training import CheckpointError, Classifier, Recipe, change, explain, fine_tuning, suggest
 from ..training.folder import CONFIG, MODEL, SUMMARY, is_free
 from ..training.recipe import OLDER, lengthen
-from ..training.stored import from_stored
+from ..training.stored import from_stored, short
 from . import trained
+from .arguments import MOST_THREADS
 from .devices import choose_devices
 from .images import open_data
 from .text import command, say
@@ -49,10 +50,10 @@ class Settings:
     def __post_init__(self) -> None:
         model_info(self.model)
         for name, least in ("threads", 1), ("seed", 0), ("steps", 1):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}; it must be a whole number of at least "
-                                 f"{least}")
+            value, most = getattr(self, name), MOST_THREADS if name == "threads" else math.inf
+            if value is not None and not least <= value <= most:
+                raise InputError(f"{name} is {short(value)}; it must be a whole number from "
+                                 f"{least} to {most:,}")
 
 
 class Job(NamedTuple):
@@ -81,8 +82,8 @@ def new_job(options: argparse.Namespace, group: Communicator) -> Job | None:
              if getattr(options, setting, None) is not None}
     recipe, sources = change(recipe, sources, **given)
     if options.explain:
-        say(f"recipe {name} for {chosen.model} and {len(data.train):,} images:\n\n"
-            f"{explain(recipe, sources)}")
+        say(f"recipe {name} for {chosen.model} and {len(data.train):,} images:", "",
+            *explain(recipe, sources).split("\n"))
         return None
     for images in {id(images): images for images in (data.val, data.test)}.values():
         images.measure()  # reads all pictures of a raw folder, so a broken one is found now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +37,19 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def curves(log: Sequence[dict[str, Any]], split: str, path: Path,
-           steps: Sequence[dict[str, Any]] = ()) -> None:
+           steps: Iterable[dict[str, Any]] = ()) -> None:
     """Loss and errors by epoch, the loss of every step, and dotted lines where the rate falls.
 
     log, steps: the lines of log.jsonl and steps.jsonl. A point stands at the end of its epoch.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
     epochs = [entry["epoch"] for entry in log]
-    if known := [entry for entry in steps if entry["loss"] is not None]:
+    known = np.fromiter(((e["step"], e["loss"]) for e in steps if e["loss"] is not None),
+                        np.dtype((float, 2)))  # there may be millions
+    if len(known):
         each = max(1, len(known) // DOTS)  # steps in one dot of the line
-        some = known[: len(known) // each * each]
-        number, loss = (np.array([step[name] for step in some]).reshape(-1, each).mean(axis=1)
-                        for name in ("step", "loss"))
+        some = known[: len(known) // each * each].reshape(-1, each, 2)
+        number, loss = some.mean(axis=1).T
         ends = np.array([(0, 0), *((e["steps"], e["epoch"]) for e in log if e["steps"])])
         left.plot(np.interp(number, ends[:, 0], ends[:, 1]), loss, lw=0.8, color=LIGHT_BLUE,
                   label="training, by step")

@@ -64,19 +64,20 @@ def run(options: argparse.Namespace) -> int:
             if isinstance(error, DataError):
                 reason = str(error)
             answers.append({"picture": str(picture), "error": reason})
-            say(f"minialex: {' '.join(reason.split())}", sys.stderr)
+            say(f"minialex: {reason}", stream=sys.stderr)
             continue
         probabilities = classifier.predict([image], options.ten_view)[0]
         best = classifier.best(probabilities, options.top)
         answers.append({"picture": str(picture), "best": [
             {"class": name, "probability": share} for name, share in best]})
         if not options.json:
-            say(as_text(str(picture), best, classifier.classes))
+            say(*as_text(str(picture), best, classifier.classes).split("\n"))
         if options.plot and len(seen) < DRAWN:
             seen.append((picture.name, image, probabilities))
     if options.json:
-        say(json.dumps({"run": str(source.folder), "weights": source.file,
-                        "views": 10 if options.ten_view else 1, "pictures": answers}, indent=2))
+        say(*json.dumps({"run": str(source.folder), "weights": source.file,
+                         "views": 10 if options.ten_view else 1, "pictures": answers},
+                        indent=2).split("\n"))
     if seen:
         from . import plots  # Matplotlib is slow to import, and most calls need no picture
 
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
                       options.plot, options.top)
         # On the standard output, nothing may stand beside JSON.
         say(f"wrote {options.plot}, with {len(seen)} of {len(answers)} pictures",
-            sys.stderr if options.json else sys.stdout)
+            stream=sys.stderr if options.json else sys.stdout)
     return 2 if any("error" in answer for answer in answers) else 0
 
 

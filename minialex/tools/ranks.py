@@ -49,9 +49,11 @@ def compare(group: Communicator, parallel: str, run: Run) -> None:
         **asdict(run.recipe), "images": len(data.train), "shape of images": data.train.shape,
         "labels, as checksum,": [zlib.crc32(images.labels) for images in data[:3]],
         # Those of a prepared set, by its manifest. Mean and covariance depend on every pixel of
-        # every training image.
+        # every image.
         "pictures, as checksum,": [*(images.checksum for images in data[:3]),
-                                   *(zlib.crc32(array) for array in run.statistics)]})
+                                   *(zlib.crc32(array) for measured in (
+                                       run.statistics, data.val.measure(), data.test.measure())
+                                     for array in measured)]})
     if run.recipe.batch < group.size:
         raise InputError(f"a batch of {count(run.recipe.batch, 'image')} is too small for "
                          f"{group.size} ranks; give each at least one, or start fewer")

@@ -93,14 +93,15 @@ class Display:
     def _end(self, event: RunDone) -> None:
         """The result of the whole run, and its pictures."""
         progress, recipe = self.run.progress, self.run.recipe
-        say(f"\ncopies between devices in one step, batch {recipe.batch}:\n{progress.copies}")
+        say("", f"copies between devices in one step, batch {recipe.batch}:",
+            *(f"  {line}" for line in progress.copies.split("\n")))
         if sent := progress.sent_bytes:
             parts = ", ".join(f"{label} {count:,}" for label, count in sent.items())
             say(f"sent to other processes by each in one step: {sum(sent.values()):,} bytes "
                 f"({parts})")
         if self.run.folder:
             _draw(self.run)
-        say(f"\n{self.test_name} {_errors(event)} on {count(event.images, 'image')}, "
+        say("", f"{self.test_name} {_errors(event)} on {count(event.images, 'image')}, "
             f"after {count(event.steps, 'step')} in {event.seconds:.0f} s")
 
 
@@ -110,7 +111,7 @@ def _draw(run: Run) -> None:
 
     assert run.folder is not None
     folder, test = run.folder.path, run.data.test
-    plots.curves(run.folder.entries(LOG), run.data.val_name, folder / "curves.png",
+    plots.curves(list(run.folder.entries(LOG)), run.data.val_name, folder / "curves.png",
                  run.folder.entries(STEPS))
     plots.filters(run.net, folder / "filters.png")
     chosen = np.linspace(0, len(test) - 1, min(DRAWN, len(test))).astype(np.int64)

@@ -22,15 +22,15 @@ EIGHTHS = " ▏▎▍▌▋▊▉█"
 NO_TERMINAL = 10_000  # columns of a file
 
 
-def say(text: object = "", stream: TextIO | None = None) -> None:
-    """Print at once, and never fail over a letter.
+def say(*lines: str, stream: TextIO | None = None) -> None:
+    """Print each of these in one line, at once, and never fail over a letter.
 
-    Names of files and classes, and what a server answers, may hold anything. What would steer the
-    terminal or change the order of letters becomes a "?", and so do letters that the encoding of
-    the stream lacks.
+    Names of files and classes, and what a server answers, may hold anything. What would begin a
+    line becomes a space; what would steer the terminal or change the order of letters, a "?", and
+    so do letters that the encoding of the stream lacks.
     """
     stream = stream or sys.stdout
-    text = "\n".join(map(printable, str(text).split("\n")))
+    text = "\n".join(map(printable, lines or [""]))
     print(_encodable(text, stream), file=stream, flush=True)
 
 
@@ -44,7 +44,7 @@ def fact(label: str, text: str) -> None:
 
     Not for commands: they must stay in one line, to be pasted.
     """
-    say(filled(text, width(NO_TERMINAL), f"{label:10}"))
+    say(*filled(text, width(NO_TERMINAL), f"{label:10}").split("\n"))
 
 
 def filled(text: str, columns: int, begin: str = "  ") -> str:
@@ -122,8 +122,8 @@ def _started_as() -> list[str]:
 
 
 def width(most: int = 80) -> int:
-    """The columns of the terminal, or `most` if it has more or there is none."""
-    return min(most, shutil.get_terminal_size((most, 24)).columns)
+    """The columns of the terminal, at least 20; or `most` if it has more or there is none."""
+    return max(20, min(most, shutil.get_terminal_size((most, 24)).columns))
 
 
 def columns(text: str) -> int:
@@ -135,6 +135,7 @@ def columns(text: str) -> int:
 def cut(text: str, width: int, ellipsis: str = "…") -> str:
     """The text in exactly `width` columns: filled with spaces, or cut."""
     if columns(text) > width:
+        text = text[: 4 * width]  # with as many accents as any language has
         while columns(text + ellipsis) > width:
             text = text[:-1]
         text += ellipsis
@@ -191,4 +192,4 @@ def fetching() -> Iterator[dict[str, Any]]:
                 bar.set_description(name)
             bar.update(done - bar.n)
 
-        yield {"progress": progress, "say": lambda line: say(f"  {line}", sys.stderr)}
+        yield {"progress": progress, "say": lambda line: say(f"  {line}", stream=sys.stderr)}

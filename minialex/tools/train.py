@@ -38,13 +38,15 @@ def run(options: argparse.Namespace) -> int:
         if job is None:  # only its recipe was asked for, or it is finished
             return 0
         chosen, recipe, data = job.settings, job.recipe, job.data
-        net = models.build(chosen.model, job.devices, len(data.train.classes), data.train.shape[2],
-                           recipe.width, recipe.init, recipe.image_size, chosen.seed, recipe.norm)
-        _introduce(job, net, options.parallel, group.size)
-        run = Run(net, data, recipe, chosen.seed, job.folder, steps=chosen.steps,
-                  resume=bool(options.resume), start=job.start,
-                  about={"version": __version__, **asdict(chosen)},
-                  worker=ranks.worker(options.parallel, group))
+        with _named(job.folder / CONFIG if options.resume else None):
+            net = models.build(chosen.model, job.devices, len(data.train.classes),
+                               data.train.shape[2], recipe.width, recipe.init, recipe.image_size,
+                               chosen.seed, recipe.norm)
+            _introduce(job, net, options.parallel, group.size)
+            run = Run(net, data, recipe, chosen.seed, job.folder, steps=chosen.steps,
+                      resume=bool(options.resume), start=job.start,
+                      about={"version": __version__, **asdict(chosen)},
+                      worker=ranks.worker(options.parallel, group))
         fact("steps", f"{run.steps_in_epoch:,} in an epoch, {run.steps_in_all:,} in all")
         fact("folder", str(job.folder))
         if options.parallel:
@@ -54,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
             for event in run:
                 display.show(event)
         if not run.finished:
-            say(f"\nstopped after step {run.progress.steps:,}; all is saved. Go on with:\n"
+            say("", f"stopped after step {run.progress.steps:,}; all is saved. Go on with:",
                 f"  {command('train', '--resume', job.folder)}")
             return 130
         names = (path.name for path in job.folder.iterdir() if path.name[0] != ".")
@@ -80,6 +82,17 @@ def _introduce(job: Job, net: Module, parallel: str | None, processes: int) -> N
 
 
 @contextmanager
+def _named(path: Path | None) -> Iterator[None]:
+    """Errors name the file whose settings do not go together."""
+    try:
+        yield
+    except InputError as error:
+        if path is None:
+            raise
+        raise InputError(f"{path}: {error}") from None
+
+
+@contextmanager
 def _advice(run: Run, folder: Path) -> Iterator[None]:
     """Add to errors of the run what to do about them on the command line."""
     go_on = command("train", "--resume", folder)
@@ -101,5 +114,5 @@ def _advice(run: Run, folder: Path) -> Iterator[None]:
         raise FileError(f"{text}; then go on with: {go_on}" if begun else
                         f"{text}, with --out") from None
     except KeyboardInterrupt:
-        say(f"\nGo on from the last checkpoint with:\n  {go_on}")
+        say("", "Go on from the last checkpoint with:", f"  {go_on}")
         raise

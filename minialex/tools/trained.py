@@ -95,5 +95,5 @@ def load(options: argparse.Namespace) -> Trained:
     kind = "" if file == FINISHED else which
     if kind == "last" and not options.weights:
         say(f"minialex: {folder}: this run is not finished; its newest weights are used, {file}",
-            sys.stderr)
+            stream=sys.stderr)
     return Trained(classifier, folder, file, kind, why)

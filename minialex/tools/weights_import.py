@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import text_lines
 from ..training.folder import is_free
 from ..weights import UnknownPixelsError, read_classifier
 from . import trained
@@ -50,14 +51,14 @@ def run(options: argparse.Namespace) -> int:
     fact("classes", f"{len(classifier.classes):,}: {'; '.join(classifier.classes[:3])}; ...")
     fact("pictures", f"{'squeezed' if prepared.squeeze else 'cut'} to {side}x{side}, of which it "
                      f"sees {size}x{size}")
-    say(f"wrote {folder}\n\n  next: {command('predict', folder, 'PICTURE.jpg')}")
+    say(f"wrote {folder}", "", f"  next: {command('predict', folder, 'PICTURE.jpg')}")
     return 0
 
 
 def _names(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no text in UTF-8"
+        return [line.rstrip("\r\n") for line in text_lines(file)]
+    except (OSError, InputError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(f"--classes {file}: {reason}; give a file with one name in each "
                          "line") from None

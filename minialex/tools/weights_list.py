@@ -31,14 +31,14 @@ def run(options: argparse.Namespace) -> int:
     """Print the catalogue, and where each network lies."""
     found = {name: weights.find(name, options.data_dir) for name in weights.CATALOGUE}
     if options.json:
-        say(json.dumps([{**asdict(known), "folder": found[name] and str(found[name])}
-                        for name, known in weights.CATALOGUE.items()], indent=2))
+        say(*json.dumps([{**asdict(known), "folder": found[name] and str(found[name])}
+                         for name, known in weights.CATALOGUE.items()], indent=2).split("\n"))
         return 0
     rows: list[tuple[str, ...]] = [("name", "classes", "top-1", "top-5", "download", "where")]
     rows += [(name, f"{known.classes:,}", *map(str, known.errors),
               f"{(known.download.size or 0) / 1e6:.1f} MB", str(found[name] or "-"))
              for name, known in weights.CATALOGUE.items()]
-    say(table(rows, left=(0, 5)) + f"\n{NOTE}")
+    say(*table(rows, left=(0, 5)).split("\n"), *NOTE.split("\n"))
     given = ["--data-dir", Path(options.data_dir)] if options.data_dir else []
-    say(f"\nTo bring one here:\n  {command('weights', 'get', 'NAME', *given)}")
+    say("", "To bring one here:", f"  {command('weights', 'get', 'NAME', *given)}")
     return 0

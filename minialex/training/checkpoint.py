@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import zlib
 from collections.abc import Callable, Mapping
@@ -178,8 +179,7 @@ def load_newest(folder: str | os.PathLike[str], net: Module, optimizer: SGD,
 
 def _second_name(path: Path, name: Path) -> None:
     """Give the file `path` a second name; on a disk without links, make a copy."""
-    link = name.with_name(name.name + ".part")
-    link.unlink(missing_ok=True)
+    link = name.with_name(f"{name.name}.{secrets.token_hex(4)}.part")
     try:
         os.link(path, link)
     except OSError:

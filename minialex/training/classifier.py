@@ -27,6 +27,7 @@ from .stored import from_stored, has_type
 __all__ = ["Classifier"]
 
 AT_ONCE = 30  # views of pictures
+LONGEST_NAME = 1000  # letters, of a class
 
 # What of a recipe decides how a network is built and fed; the rest is about its training.
 NEEDED = ("width", "image_size", "norm", "scale", "mirror", "squeeze")
@@ -104,6 +105,9 @@ class Classifier:
             views = views_of(len(images), images.shape[1:])
             pixels = self.preparation.apply(images, views)
             logs = log_probabilities(self.net, pixels, len(pixels) // len(images))
+            if not np.isfinite(np.exp(logs)).all():
+                raise CheckpointError(f"{self.path}: the network overflows; its weights, or its "
+                                      "settings, are damaged; use those of another run")
             found.append(np.exp(logs))
         return np.concatenate(found)
 
@@ -119,7 +123,7 @@ class Classifier:
                 raise DataError(f"the array is {picture.dtype} {picture.shape}; this network needs "
                                 f"uint8 {shape}; save it as a picture, and give its path")
             return picture
-        if not Path(picture).is_file():
+        if not os.path.isfile(picture):  # unlike Path, it lets no error through
             raise DataError(f"{picture}: there is no such file; correct the name")
         image = read_image(picture, shape[0], self.preparation.squeeze)
         if shape[2] == 1:  # brightness as television has it (ITU-R BT.601), and Pillow
@@ -196,8 +200,8 @@ def _built(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
     for name, value in recipe.items():
         check(name, value)
     classes, mean = about["classes"], arrays.pop(MEAN)
-    if not has_type(classes, list[str]):
-        raise InputError("classes are no list of names")
+    if not (has_type(classes, list[str]) and max(map(len, classes), default=0) <= LONGEST_NAME):
+        raise InputError(f"classes are no list of names of up to {LONGEST_NAME:,} letters")
     size = recipe["image_size"]
     if mean.ndim != 3 or min(mean.shape[:2]) < size:
         raise InputError(f"{MEAN} is {mean.shape}; crops of {size} pixels do not fit")

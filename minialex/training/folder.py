@@ -32,7 +32,7 @@ KEYS = {  # of a line of each log; the first counts the lines
     LOG: ("epoch", "steps", "lr", "train_loss", "val_loss", "top1_error", "top5_error", "seconds",
           "waited"),
     STEPS: ("step", "epoch", "lr", "loss", "seconds", "waited")}
-MOST_LOG = 2**27  # bytes; 90 epochs of ImageNet take 100 MB
+MOST_LINE = 4096  # bytes of a log; ours have less than 300
 DIGITS = {"loss": 6, "seconds": 3, "waited": 3}
 
 Entry = dict[str, Any]
@@ -108,8 +108,10 @@ class RunFolder:
             yield from damaged
         drop_old(self.path)
         errors = progress.errors
-        yield from self._cut_log(LOG, len(errors), lambda i: {"top1_error": errors[i - 1]})
-        yield from self._cut_log(STEPS, progress.steps, lambda _: {})
+        yield from self._cut_log(LOG, len(errors), lambda i: {
+            "steps": i * steps_in_epoch, "top1_error": errors[i - 1]})
+        yield from self._cut_log(STEPS, progress.steps, lambda i: {
+            "epoch": 1 + (i - 1) // steps_in_epoch})
 
     def save(self, net: Module, optimizer: SGD, progress: Progress, best: bool,
              more: Mapping[str, np.ndarray]) -> Saved:
@@ -142,10 +144,13 @@ class RunFolder:
     def _cut_log(self, name: str, count: int, known: Callable[[int], Entry]) -> Iterator[Kept]:
         """Keep the first `count` lines. The steps of later ones will be made again.
 
-        A missing or damaged line is written anew, with what is `known` about it and null for the
-        rest. The damaged file is then kept beside the new one.
+        A line that is missing or damaged, or of another run, is written anew, with what is `known`
+        about it and null for the rest. The damaged file is then kept beside the new one.
         """
-        path, found, wrong = self.path / name, self._lines(name), ""
+        path, wrong = self.path / name, ""
+        found = {number: line for line, entry in self._read(name)
+                 if 1 <= (number := entry[KEYS[name][0]]) <= count
+                 and known(number).items() <= entry.items()}
         for number in range(1, count + 1):
             if number not in found:
                 wrong = wrong or (f"line {number} is missing or damaged; a new file has what "
@@ -160,19 +165,16 @@ class RunFolder:
         if wrong:
             yield Kept(path, kept, wrong)
 
-    def _lines(self, name: str) -> dict[int, bytes]:
-        """The lines of a log that can be read, by their numbers."""
-        return {entry[KEYS[name][0]]: line for line, entry in self._read(name)}
-
-    def entries(self, name: str) -> list[Entry]:
+    def entries(self, name: str) -> Iterator[Entry]:
         """A log, as it is read back for pictures."""
-        return [entry for _, entry in self._read(name)]
+        return (entry for _, entry in self._read(name))
 
     def _read(self, name: str) -> Iterator[tuple[bytes, Entry]]:
         path = self.path / name
         if path.is_file():  # not a pipe, which would keep us waiting
             with open(path, "rb") as file:
-                for line in file.read(MOST_LOG).splitlines():
+                while len(line := file.readline(MOST_LINE)) not in (0, MOST_LINE):
+                    line = line.rstrip(b"\r\n")
                     if (entry := _entry(name, line)) is not None:
                         yield line, entry
 

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from ..errors import InputError
 from ..models import model_info
-from .stored import has_type
+from .stored import has_type, short
 
 __all__ = ["Recipe", "change", "check", "explain", "lengthen", "suggest"]
 
@@ -49,9 +49,11 @@ class Recipe:
 
 
 # What each setting may be, and the same in words.
-WHOLE = (lambda n: n >= 1, "a whole number of at least 1")
-COUNT = (lambda n: n >= 0, "a whole number of at least 0")
+MOST = 10**6  # epochs, or images in a step
+WHOLE = (lambda n: 1 <= n <= MOST, f"a whole number from 1 to {MOST:,}")
+COUNT = (lambda n: 0 <= n <= MOST, f"a whole number from 0 to {MOST:,}")
 RATE = (lambda x: x > 0, "a number more than 0")
+MOST_SIDE = 4096  # pixels, as of prepared sets
 WIDEST = 8  # times as many kernels as in the paper
 
 
@@ -61,8 +63,8 @@ def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
 
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": WHOLE, "batch": WHOLE, "lr": RATE,
-    "falls": (lambda epochs: min(epochs, default=1) >= 1 and sorted(set(epochs)) == [*epochs],
-              "numbers of epochs, from 1 on, in order"),
+    "falls": (lambda epochs: all(1 <= n <= MOST for n in epochs)
+              and sorted(set(epochs)) == [*epochs], f"epochs from 1 to {MOST:,}, in order"),
     "patience": COUNT, "momentum": (lambda x: 0 <= x < 1, "a number from 0 to less than 1"),
     "weight_decay": (lambda x: x >= 0, "a number of at least 0"),
     "bias_lr": (lambda x: x >= 0, "a number of at least 0"), "bias_falls": COUNT,
@@ -72,7 +74,8 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "init": _one_of("run145", "paper", "he"),
     "width": (lambda x: 0 < x <= WIDEST,
               f"a share of the paper's kernels, more than 0 and at most {WIDEST}"),
-    "norm": _one_of("paper", "caffe"), "image_size": WHOLE, "scale": RATE,
+    "norm": _one_of("paper", "caffe"), "scale": RATE,
+    "image_size": (lambda n: 1 <= n <= MOST_SIDE, f"a whole number from 1 to {MOST_SIDE:,}"),
     "squeeze": (lambda squeeze: True, "true or false")}
 
 # Settings that older runs do not tell, and what they were.
@@ -85,7 +88,7 @@ def check(name: str, value: Any) -> None:
         raise InputError(f"{name!r} is unknown")
     fits, words = RULES[name]
     if not (has_type(value, get_type_hints(Recipe)[name]) and fits(value)):
-        raise InputError(f"{name} is {value!r}; it must be {words}")
+        raise InputError(f"{name} is {short(value)}; it must be {words}")
 
 
 # Value and source of every setting; after the first table only those that differ.

@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..nn import Module
 from .classifier import Classifier
 from .recipe import OLDER, Recipe, Settings, change, suggest
+from .stored import short
 
 __all__ = ["fine_tuning", "freeze", "has_new_classes", "layers", "start_from"]
 
@@ -62,8 +63,8 @@ def freeze(net: Module, last: str) -> None:
 def _up_to(net: Module, last: str) -> list[str]:
     names = layers(net)
     if last not in names[:-1]:
-        raise InputError(f"freeze: {last!r} came; need one of {', '.join(names[:-1])}: that layer "
-                         "and all below it keep their weights")
+        raise InputError(f"frozen is {short(last)}; it must be one of {', '.join(names[:-1])}: "
+                         "that layer and all below it keep their weights")
     return names[: names.index(last) + 1]
 
 

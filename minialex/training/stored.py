@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..errors import InputError
 
-__all__ = ["from_stored", "has_type"]
+__all__ = ["from_stored", "has_type", "short"]
 
 T = TypeVar("T")
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false",
@@ -50,12 +50,12 @@ def from_stored(cls: type[T], stored: Any) -> T:
         if not has_type(value, wanted):
             words = " or ".join(WORDS.get(one, str(one)) for one in
                                 (get_args(wanted) if has_type(None, wanted) else [wanted]))
-            raise InputError(f"{name} is {_short(value)}; it must be {words}")
+            raise InputError(f"{name} is {short(value)}; it must be {words}")
         values[name] = tuple(value) if get_origin(wanted) is tuple else value
     return cls(**values)
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value for a message, cut if it is long."""
     try:
         text = repr(value)

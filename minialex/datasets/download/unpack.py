@@ -31,6 +31,7 @@ from typing import IO, BinaryIO, NamedTuple
 
 from ...errors import FileError, InputError
 from ..errors import DataError
+from ..sets.source import TarHeader
 
 __all__ = ["MOST_BYTES", "unpack"]
 
@@ -125,7 +126,8 @@ def _fault(member: _Member, root: str) -> str:
     parts = PurePosixPath(member.name).parts
     if member.kind not in ("file", "folder"):
         return f"is {member.kind}"
-    if member.name.startswith("/") or ".." in parts:
+    # Windows passes over dots and spaces at the end of a name: ".. " climbs, too.
+    if member.name.startswith("/") or any(not part.rstrip(". ") for part in parts):
         return "leaves the folder"
     if set(member.name) & set("\\:") or any(ord(letter) < 32 for letter in member.name):
         return "has a backslash, a colon or a control character in its name"  # drives, streams
@@ -151,7 +153,8 @@ def _members(archive: Path) -> Iterator[_Member]:
         elif start.startswith(b"<"):
             raise InputError("a page of the web, no archive")
         else:
-            yield from _tar_members(_Gunzip(fileobj=file) if start == b"\x1f\x8b" else file)
+            packed = start == b"\x1f\x8b"
+            yield from _tar_members(gzip.GzipFile(fileobj=file) if packed else file)
 
 
 def _zip_members(file: BinaryIO) -> Iterator[_Member]:
@@ -170,7 +173,7 @@ def _zip_members(file: BinaryIO) -> Iterator[_Member]:
 
 
 def _tar_members(file: BinaryIO | gzip.GzipFile) -> Iterator[_Member]:
-    with tarfile.open(fileobj=file, mode="r:") as packed:
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=TarHeader) as packed:
         first = packed.firstmember  # type: ignore[attr-defined]  # without, next() fails in 3.10
         while first is not None and (info := packed.next()) is not None:
             kind = ("file" if info.type in (tarfile.REGTYPE, tarfile.AREGTYPE) else
@@ -189,12 +192,3 @@ def _tar_content(packed: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     content = packed.extractfile(info)
     assert content is not None, "a file has content"
     return content
-
-
-class _Gunzip(gzip.GzipFile):
-    """tarfile reads a header at once: one that claims gigabytes would fill the memory."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= 16 * _CHUNK:
-            raise InputError("a header that is too long")
-        return super().read(size)

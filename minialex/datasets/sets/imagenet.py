@@ -18,10 +18,11 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import IO
 
+from ...files import text_lines
 from ..errors import DataError
 from .facts import Download, PublicSet
 from .folder import folder_source, listed
-from .source import File, Source, printable, unreadable
+from .source import File, Source, TarHeader, printable, unreadable
 
 __all__ = ["IMAGENET", "class_names", "imagenet_source", "is_imagenet", "validation_classes",
            "wnids"]
@@ -125,25 +126,24 @@ def validation_classes(root: Path) -> dict[int, str]:
         if path.is_file():
             try:
                 return read(path)
-            except (tarfile.TarError, OSError, EOFError, LookupError, ValueError) as error:
-                raise DataError(f"{path}: damaged ({error}); it must hold the labels of the "
-                                "validation pictures; get it again") from None
+            except (tarfile.TarError, OSError, EOFError, LookupError, TypeError, ValueError):
+                raise DataError(f"{path}: damaged; it must hold the labels of the validation "
+                                "pictures; get it again") from None
     raise DataError(f"{root}: the classes of the validation pictures are missing; put {DEVKIT} "
                     f"there, from the same page as the pictures, or {KAGGLE} from Kaggle")
 
 
 def _labels_of_kit(path: Path) -> dict[int, str]:
     by_number = {str(number): wnid for number, wnid in enumerate(wnids(), 1)}
-    with tarfile.open(path, "r:gz") as packed:
+    with tarfile.open(path, "r:gz", tarinfo=TarHeader) as packed:
         member = packed.extractfile(TRUTH)  # one that is missing is a KeyError, like other numbers
-        numbers = member.read().decode().split() if member else []
+        numbers = member.read(2**20).decode().split() if member else []
     return {picture: by_number[number] for picture, number in enumerate(numbers, 1)}
 
 
 def _labels_of_kaggle(path: Path) -> dict[int, str]:
-    with open(path, newline="", encoding="utf-8") as file:
-        return {int(row["ImageId"][-8:]): row["PredictionString"].split()[0]
-                for row in csv.DictReader(file)}  # ILSVRC2012_val_00048981,n03995372 85 1 499 272
+    return {int(row["ImageId"][-8:]): row["PredictionString"].split()[0]  # of 50,000 lines such as
+            for row in csv.DictReader(text_lines(path))}  # ILSVRC2012_val_00048981,n03995372 85 1
 
 
 def _train_files(path: Path) -> tuple[list[str], list[File]]:
@@ -172,7 +172,7 @@ def _members(path: Path,
     Raises DataError if not all are there.
     """
     try:
-        with tarfile.open(path, "r:", inside) as packed:
+        with tarfile.open(path, "r:", inside, tarinfo=TarHeader) as packed:
             for member in packed:
                 if member.isreg() and not PurePath(member.name).name.startswith("."):
                     content = packed.extractfile(member)

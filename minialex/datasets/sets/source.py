@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import tarfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from ..errors import DataError
 from ..formats.picture import MOST_BYTES, SUFFIXES, PictureError, to_square
 from ..images import ImageSet
 
-__all__ = ["File", "Source", "content", "image_set", "printable", "unreadable"]
+__all__ = ["File", "Source", "TarHeader", "content", "image_set", "printable", "unreadable"]
+
+MOST_HEADER = 2**20  # bytes that a header of a tar may have besides its block
 
 
 class File(NamedTuple):
@@ -49,6 +52,23 @@ class Source(NamedTuple):
                 total.update(f"{split}\n{self.classes[file.label]}\n{file.name}\n{file.size}\n"
                              .encode())
         return total.hexdigest()
+
+
+class TarHeader(tarfile.TarInfo):
+    """For `tarfile.open`, which reads long names at once: one of gigabytes would fill the memory.
+
+    What follows a header of any kind that is no file must be short; a map of holes takes for ever.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> TarHeader:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type not in tarfile.REGULAR_TYPES and not 0 <= found.size <= MOST_HEADER:
+            raise tarfile.ReadError("a header that is too long")
+        return found
+
+    def _proc_gnusparse_10(self, *_: Any) -> Any:
+        raise tarfile.ReadError("a file with holes")
 
 
 def content(file: File) -> bytes:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
-from ...errors import InputError, MinialexError
-from ...files import read_json
+from ...errors import InputError
+from ...files import read_json, text_lines
 from ..errors import DataError
 from ..formats.picture import MOST_BYTES
 from ..images import ImageSet, Statistics
@@ -27,7 +27,7 @@ __all__ = ["ABOUT", "LISTS", "MANIFEST", "MOST_SIDE", "about", "is_prepared", "p
 ABOUT, MANIFEST = "prepared.json", "manifest.csv"
 LISTS = ("classes.csv", "skipped.csv", "statistics.json", "mean.npy", "mean.png", MANIFEST)
 MOST_SIDE = 4096  # rows and columns of an image
-MOST_TABLE = 2**29  # bytes of a table: twice as much as ImageNet's manifest
+MOST_CLASSES = 2**16  # three times as many as all of ImageNet has
 _AGAIN = "prepare the same source into this folder again: what is missing is made"
 
 
@@ -51,7 +51,9 @@ def prepared(folder: str | os.PathLike[str]) -> Mapping[str, ImageSet]:
     side = about(root)["side"]
     statistics = _statistics(root, side)
     with whole(root / "classes.csv") as path:
-        classes = [row["name"] for row in _rows(path)]
+        classes = [row["name"] for row in csv.DictReader(text_lines(path))]
+        if len(classes) > MOST_CLASSES:
+            raise InputError(f"more than {MOST_CLASSES:,} classes")
     name = root.resolve().name
     return {split: _image_set(name, [root / f"{shard}.zip" for shard in shards], places, classes,
                               side, statistics)
@@ -102,7 +104,7 @@ def _places(root: Path, classes: int) -> dict[str, tuple[list[str], NDArray[np.v
              ("checksum", np.uint64), ("label", np.int64)]
     found: dict[str, tuple[dict[str, int], list[tuple]]] = {}
     with whole(root / MANIFEST) as path:
-        for row in _rows(path):
+        for row in csv.DictReader(text_lines(path)):
             numbers, table = found.setdefault(row["split"], ({}, []))
             size, label = int(row["bytes"]), int(row["label"])
             if not (0 <= size <= MOST_BYTES and 0 <= label < classes):
@@ -130,21 +132,14 @@ def about(folder: Path) -> dict[str, Any]:
 
 def _statistics(root: Path, side: int) -> Statistics:
     with whole(root / "mean.npy") as path:
-        mean = np.load(path, allow_pickle=False)
+        mean = np.load(path, "r", allow_pickle=False)  # not into memory before its shape is known
         if mean.shape != (side, side, 3) or mean.dtype != np.float32:
             raise InputError(f"{mean.dtype} of shape {mean.shape}")
     with whole(root / "statistics.json") as path:
         covariance = np.array(read_json(path)["covariance"], np.float64).reshape(3, 3)
         if not np.isfinite(covariance).all():
             raise InputError("a covariance that is not finite")
-        return Statistics(mean, covariance)
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    if path.stat().st_size > MOST_TABLE:
-        raise InputError(f"more than {MOST_TABLE:,} bytes")
-    with open(path, newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
+        return Statistics(np.array(mean), covariance)
 
 
 @contextmanager
@@ -153,6 +148,5 @@ def whole(path: Path, remedy: str = f"delete it and {_AGAIN}") -> Iterator[Path]
     try:
         yield path
     except Exception as error:  # of a damaged file csv, zipfile and NumPy let all kinds through
-        reason = getattr(error, "strerror", None) or (
-            error if isinstance(error, MinialexError) else "not as minialex writes it")
-        raise DataError(f"{path}: damaged ({reason}); {remedy}") from None
+        reason = error if isinstance(error, InputError) else getattr(error, "strerror", None)
+        raise DataError(f"{path}: damaged{f' ({reason})' if reason else ''}; {remedy}") from None
