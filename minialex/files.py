@@ -36,6 +36,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    if path.exists() and not path.is_file():  # a device, say, which only root could replace
+        raise FileError(f"{path}: is no file, and stays as it is; choose another name")
     try:
         with open(temporary, "xb") as file:
             yield file

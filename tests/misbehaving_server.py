@@ -23,6 +23,8 @@ class _Handler(BaseHTTPRequestHandler):
         content = self.server.files[name]
         if kind in CODES:
             return self.send_error(CODES[kind])
+        if kind in ("204", "206", "302"):  # no content, a part of it, no new address
+            return self._start(int(kind), Content_Length=0)
         if kind == "silent":
             return self.server.stopped.wait()
         if kind == "slow headers":

@@ -196,6 +196,9 @@ MISTAKES = {
     "slow headers": "only 0 bytes in 0.3 s",
     "always 100": "only 0 bytes in 0.3 s",
     "loop": "the server answered 302 Found",
+    "204": "the server answered 204 No Content",
+    "206": "the server answered 206 Partial Content",
+    "302": "the server answered 302 Found",
     "nonsense": "its answer breaks the rules of HTTP",
 }
 

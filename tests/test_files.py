@@ -104,6 +104,14 @@ def test_leftover_of_a_killed_process_is_not_in_the_way(folder):
     assert names(folder) == ["a"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_not_replaced(folder):
+    os.mkfifo(folder / "a")
+    with fails(folder / "a", "is no file, and stays as it is"), replacing(folder / "a"):
+        pass
+    assert (folder / "a").is_fifo() and names(folder) == ["a"]
+
+
 @links
 @pytest.mark.parametrize("name", ["a", "a.part"])
 def test_link_is_replaced_and_not_followed(folder, victim, name):

@@ -119,6 +119,8 @@ def _transfer(address: str, file: BinaryIO, seconds: float, errors: list[Excepti
         answers.append(answer)
         if answer.is_redirect:  # or requests would keep all that comes with it in memory
             answer.close()
+        elif answer.status_code != HTTPStatus.OK:  # no content, a part of it, no new address
+            raise requests.HTTPError(response=answer)
 
     download = HTTPDownloader(
         chunk_size=CHUNK, timeout=seconds,
