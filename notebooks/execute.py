@@ -5,8 +5,8 @@
     python notebooks/execute.py --check    write nothing, and run cells again as a reader may
 
 --check runs a chapter in the order of its text. Then, in the same kernel, it runs every cell
-twice, and then all cells from the last to the first. A cell that took longer than LONG seconds
-is not run again.
+twice, and then all cells from the last to the first. A cell that the text marks as long, by
+```python tags=["long"], is not run again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 FOLDER = Path(__file__).resolve().parent
-LONG = 10  # seconds
 
 
 def read(text: Path) -> nbformat.NotebookNode:
@@ -37,6 +36,11 @@ def read(text: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    """Of a cell; the text has them in the line that opens it."""
+    return cell.metadata.get("tags", [])
+
+
 def execute(notebook: nbformat.NotebookNode, seconds: int, again: bool) -> float:
     """Run all cells in order, and `again` as a reader may go back; return the seconds in order.
 
@@ -46,21 +50,14 @@ def execute(notebook: nbformat.NotebookNode, seconds: int, again: bool) -> float
     client = NotebookClient(notebook, timeout=seconds, kernel_name="python3", record_timing=False,
                             resources={"metadata": {"path": str(FOLDER)}}, extra_arguments=quiet)
     code = [number for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-    began, taken = time.perf_counter(), {}
-
-    def run(number: int) -> None:
-        start = time.perf_counter()
-        client.execute_cell(notebook.cells[number], number)
-        taken[number] = time.perf_counter() - start
-
+    short = [number for number in code if "long" not in tags(notebook.cells[number])]
+    began = time.perf_counter()
     with client.setup_kernel():
         for number in code:
-            run(number)
+            client.execute_cell(notebook.cells[number], number)
         in_order = time.perf_counter() - began
-        if again:
-            short = [number for number in code if taken[number] <= LONG]
-            for number in [n for n in short for _ in range(2)] + short[::-1]:
-                run(number)
+        for number in [n for n in short for _ in range(2)] + short[::-1] if again else ():
+            client.execute_cell(notebook.cells[number], number)
     notebook.metadata["language_info"] = {"name": "python"}  # no version: it would change
     return in_order
 

@@ -214,17 +214,36 @@ def test_outputs_name_no_machine_and_no_path(text):
     ["x = 2", "x = x / 2; assert x == 1"],  # fails at its second run
     ["x = 1", "assert x == 1", "x = 2"]], ids=["twice", "backwards"])  # fails after the last one
 def test_check_finds_a_cell_that_cannot_be_run_again(sources):
-    pytest.importorskip("ipykernel", reason="pip install 'minialex[notebooks]'")
     nbclient = pytest.importorskip("nbclient", reason="pip install 'minialex[notebooks]'")
+    with pytest.raises(nbclient.exceptions.CellExecutionError, match="AssertionError"):
+        run_again(sources, tags=[])
+
+
+@pytest.mark.slow
+def test_check_runs_a_cell_with_the_tag_long_only_once():
+    run_again(["x = 2", "x = x / 2; assert x == 1"], tags=["long"])
+
+
+def test_only_code_cells_have_tags_and_only_one_that_the_check_knows():
+    jupytext = pytest.importorskip("jupytext", reason="pip install 'minialex[notebooks]'")
+    tags = [(text.name[:2], cell.cell_type, *cell.metadata["tags"]) for text in TEXTS
+            for cell in jupytext.read(text).cells if cell.metadata.get("tags")]
+    assert ("11", "code", "long") in tags  # the sixty steps of the whole network
+    assert {tag[1:] for tag in tags} == {("code", "long")}
+
+
+def run_again(sources, tags):
+    """Execute a notebook of these cells as the check does; the last has `tags`."""
+    pytest.importorskip("ipykernel", reason="pip install 'minialex[notebooks]'")
     nbformat = pytest.importorskip("nbformat", reason="pip install 'minialex[notebooks]'")
     pytest.importorskip("jupytext", reason="pip install 'minialex[notebooks]'")
     spec = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
     execute = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(execute)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
+    notebook.cells[-1].metadata["tags"] = tags
     execute.execute(notebook, seconds=60, again=False)
-    with pytest.raises(nbclient.exceptions.CellExecutionError, match="AssertionError"):
-        execute.execute(notebook, seconds=60, again=True)
+    execute.execute(notebook, seconds=60, again=True)
 
 
 @pytest.mark.slow

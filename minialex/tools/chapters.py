@@ -23,7 +23,7 @@ DESCRIPTION = ("Write the fifteen notebooks, the exercises and their checks into
                "same command brings back files that you have deleted.")
 
 TESTS = "tests/exercises"
-NOTEBOOKS = ("[0-9][0-9]_*.ipynb", "*.py", "exercises/*.py", "exercises/hints/*.md",
+NOTEBOOKS = ("README.md", "[0-9][0-9]_*.ipynb", "*.py", "exercises/*.py", "exercises/hints/*.md",
              "exercises/solutions/*.py", "results/*/*.*")
 LEFT_OUT = "execute.py"  # it makes notebooks of the text, which is not for learners
 SETTINGS = "pytest.ini"  # so that `pytest -m ch05` works there
