@@ -188,6 +188,8 @@ def is_free(folder: Path) -> bool:
 
 def _entry(name: str, line: bytes) -> Entry | None:
     """The line of a log, if it is one: numbers, or null, under its keys."""
+    if not line.startswith(b"{"):  # before the slower look: there may be millions that are none
+        return None
     try:
         entry = json.loads(line.decode())
     except (ValueError, RecursionError):
