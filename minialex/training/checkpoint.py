@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .. import checks
 from ..errors import InputError
 from ..files import parse_json, replacing
 from ..nn import Module
@@ -48,7 +49,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     """What `save_arrays` wrote. Raises CheckpointError, naming the file, if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
+    path = checks.path("load", "path", path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; name a run folder that has one")
     try:

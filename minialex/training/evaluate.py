@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import ops
+from .. import checks, ops
 from ..datasets import Batch
 from ..errors import InputError
 from ..nn import Module
@@ -71,6 +71,7 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     scores: (N, classes), labels: (N,) -> (N,) integers. Ties count against the network, or a
     network that says the same about everything would always be right; so do NaNs.
     """
+    checks.kinds("ranks", scores=(scores, np.ndarray), labels=(labels, np.ndarray))
     right = np.take_along_axis(scores, labels[:, None], axis=1)
     return (~(scores < right)).sum(axis=1) - 1
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
+from .. import checks
 from ..errors import InputError
 from ..models import model_info
 from .stored import has_type
@@ -85,7 +86,7 @@ def check(name: str, value: Any) -> None:
         raise InputError(f"{name!r} is unknown")
     fits, words = RULES[name]
     if not (has_type(value, get_type_hints(Recipe)[name]) and fits(value)):
-        raise InputError(f"{name} is {value!r}; it must be {words}")
+        raise InputError(f"{name} is {checks.shown(value)}; it must be {words}")
 
 
 # Value and source of every setting; after the first table only those that differ.
@@ -188,7 +189,8 @@ def suggest(model: str, images: int, name: str = "run145",
     (what the authors ran) or "paper" (what they printed); mirror: whether an image and its mirror
     image show the same kind of thing.
     """
-    if name not in ("paper", "run145"):
+    checks.whole("suggest", "images", images, least=0)
+    if checks.text("suggest", "name", name) not in ("paper", "run145"):
         raise InputError(f"suggest: no recipe {name!r}; use 'paper' or 'run145'")
     info, as_run = model_info(model), name == "run145"
     few = info.photographs and images < FEW
@@ -230,6 +232,7 @@ def change(recipe: Recipe, sources: dict[str, str],
     """The settings changed by what is `given`, and by what follows from it."""
     follow: Settings = {}
     if "epochs" in given:
+        check("epochs", given["epochs"])
         for name, value in _at_same_share(recipe, given["epochs"]).items():
             never = name != "falls" and value >= given["epochs"]
             follow[name] = value, sources[name] if never else "at the same share of your epochs"
@@ -257,6 +260,7 @@ def lengthen(recipe: Recipe, epochs: int) -> Recipe:
 
 def explain(recipe: Recipe, sources: dict[str, str]) -> str:
     """Name, value and source of each setting, in 80 columns; "-" is what does not happen."""
+    checks.kinds("explain", recipe=(recipe, Recipe), sources=(sources, dict))
     values = {name: _plain(value) for name, value in asdict(recipe).items()}
     for name in ("noise_until", "conv1_until"):
         if getattr(recipe, name) >= recipe.epochs:

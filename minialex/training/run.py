@@ -54,6 +54,7 @@ class Run:
                  resume: bool = False, start: Classifier | None = None,
                  about: Mapping[str, Any] | None = None,
                  worker: Callable[[Module, SGD], Worker] = Worker) -> None:
+        checks.kinds("Run", net=(net, Module), data=(data, Data), recipe=(recipe, Recipe))
         if len(data.train.classes) < 2:
             raise InputError(f"{data.train.name} has only one class, {data.train.classes[0]}; a "
                              "network needs two or more to tell apart")
@@ -77,7 +78,7 @@ class Run:
                                if p.requires_grad}, recipe.lr, recipe.momentum,
                               recipe.weight_decay)
         self._worker = worker(net, self._optimizer)
-        self.folder = (RunFolder(folder, 4 * self.parameters)
+        self.folder = (RunFolder(checks.path("Run", "folder", folder), 4 * self.parameters)
                        if folder is not None and self._worker.writes else None)
         self._resume, self._begun, self._stopping, self._broken = resume, False, False, False
         self._changed, self._saved_at = False, time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .. import checks
 from ..datasets import ImageSet
 from ..errors import InputError
 from ..nn import Module
@@ -18,6 +19,7 @@ SLOWER, NEW = 10, 10.0  # the rate is so much smaller, and that of a new last la
 
 def layers(net: Module) -> list[str]:
     """The names of the layers that learn, from the images up; those of two columns once."""
+    checks.kinds("layers", net=(net, Module))
     return list(dict.fromkeys(map(_layer, net.named_parameters())))
 
 
@@ -53,6 +55,7 @@ def freeze(net: Module, last: str) -> None:
 
     What is frozen keeps no tape, and backward ends above it.
     """
+    checks.kinds("freeze", net=(net, Module), last=(last, str))
     frozen = _up_to(net, last) if last else []
     for name, parameter in net.named_parameters().items():
         if _layer(name) in frozen:
