@@ -410,7 +410,7 @@ ROWS = {
     "norm of no number": (lambda t: nn.LocalResponseNorm(k=None), TypeError,
                           "LocalResponseNorm: k is None; it must be a number"),
     "watch of a word": (lambda t: nn.watch("net"), TypeError,
-                        "watch: net is 'net'; it must be of the class Module, see help(watch)"),
+                        "watch: net is 'net'; it must be an object of the class Module"),
     "watcher of a number": (lambda t: nn.watch(nn.ReLU(), before=3), TypeError,
                             "watch: before is 3; give a function", "or None"),
     "op of a number": (lambda t: ma.op(3), TypeError, "@op: function is 3; give a function"),

@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, InputTypeError
 from .shapes import shown
@@ -31,9 +32,9 @@ def text(function: str, name: str, value: object) -> str:
     return value
 
 
-def kinds(function: str, **arguments: tuple[object, type]) -> None:
+def kinds(function: str, **arguments: tuple[object, Any]) -> None:
     """Objects of the right class: kinds("Run", net=(net, Module), recipe=(recipe, Recipe))."""
     for name, (value, kind) in arguments.items():
         if not isinstance(value, kind):
-            raise InputTypeError(f"{function}: {name} is {shown(value)}; it must be of the class "
-                                 f"{kind.__name__}, see help({function})")
+            raise InputTypeError(f"{function}: {name} is {shown(value)}; it must be an object of "
+                                 f"the class {kind.__name__}, see help({function})")

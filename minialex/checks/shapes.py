@@ -11,6 +11,8 @@ __all__ = ["axes", "broadcast", "concat", "converted", "filled", "flatten", "mad
 
 def shown(value):
     """A value as messages show it: itself, or its type and shape if it is too long for that."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     text, shape = repr(value), getattr(value, "shape", None)
     if len(text) <= 60 and "\n" not in text and " at 0x" not in text:
         return text

@@ -59,6 +59,7 @@ class Classifier:
         if isinstance(devices, (str, Device)):
             devices = [devices]
         devices = devices or [backend.default()]
+        checks.kinds("Classifier.load", devices=(devices, Sequence), weights=(weights, str))
         if len(devices) > 2:
             raise InputError(f"Classifier.load: {len(devices)} devices are too many; name one, "
                              "or one for each of two columns")
@@ -76,7 +77,7 @@ class Classifier:
         Files of the same names are replaced, the weights last. Each file is whole or not there.
         Raises FileError if it cannot be written.
         """
-        check_writable(folder)
+        check_writable(checks.path("Classifier.save", "folder", folder))
         with replacing(Path(folder, CONFIG)) as file:
             file.write(f"{json.dumps(self.config, indent=2)}\n".encode())
         self.save_weights(folder)

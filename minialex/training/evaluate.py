@@ -32,6 +32,7 @@ def evaluate(net: Module, batches: Iterable[Batch],
     confusion: (classes, classes) integers, to which every image is added: in the row of its right
     class and the column of the net's first guess.
     """
+    checks.kinds("evaluate", net=(net, Module), batches=(batches, Iterable))
     found: list[np.ndarray] = []
     loss = 0.0
     for images, labels in batches:

@@ -230,6 +230,7 @@ def _at_same_share(recipe: Recipe, epochs: int) -> dict[str, Any]:
 def change(recipe: Recipe, sources: dict[str, str],
            **given: Any) -> tuple[Recipe, dict[str, str]]:
     """The settings changed by what is `given`, and by what follows from it."""
+    checks.kinds("change", recipe=(recipe, Recipe), sources=(sources, dict))
     follow: Settings = {}
     if "epochs" in given:
         check("epochs", given["epochs"])

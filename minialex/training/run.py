@@ -54,7 +54,8 @@ class Run:
                  resume: bool = False, start: Classifier | None = None,
                  about: Mapping[str, Any] | None = None,
                  worker: Callable[[Module, SGD], Worker] = Worker) -> None:
-        checks.kinds("Run", net=(net, Module), data=(data, Data), recipe=(recipe, Recipe))
+        checks.kinds("Run", net=(net, Module), data=(data, Data), recipe=(recipe, Recipe),
+                     about=(about or {}, Mapping), worker=(worker, Callable))
         if len(data.train.classes) < 2:
             raise InputError(f"{data.train.name} has only one class, {data.train.classes[0]}; a "
                              "network needs two or more to tell apart")
@@ -68,7 +69,7 @@ class Run:
         self.parameters = sum(p.size for p in net.parameters())
         self.devices = list(dict.fromkeys(p.device for p in net.parameters()))
         self.statistics = data.train.measure()
-        if start:
+        if start is not None:
             start_from(net, start, data.train)
             self.statistics = self.statistics._replace(mean=start.preparation.mean)
         freeze(net, recipe.frozen)

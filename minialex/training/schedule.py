@@ -35,6 +35,7 @@ def plateau_falls(errors: Sequence[float], patience: int, most: int = 3) -> int:
 
 def set_rates(optimizer: SGD, recipe: Recipe, epoch: int, falls: int) -> None:
     """Rates for one epoch (1 is the first), after `falls` divisions by ten."""
+    checks.kinds("set_rates", optimizer=(optimizer, SGD), recipe=(recipe, Recipe))
     optimizer.lr = recipe.lr / 10**falls
     last = next(reversed(optimizer.rules)).rpartition(".")[0]
     for name, rule in optimizer.rules.items():

@@ -30,6 +30,7 @@ def _layer(parameter: str) -> str:
 
 def has_new_classes(source: Classifier, images: ImageSet) -> bool:
     """Whether the classes are not those of the network, so that its last layer must be new."""
+    checks.kinds("has_new_classes", source=(source, Classifier), images=(images, ImageSet))
     return list(source.classes) != list(images.classes)
 
 
@@ -39,6 +40,8 @@ def start_from(net: Module, source: Classifier, images: ImageSet) -> None:
     images: that it is going to learn from, of the size that the trained network is used to.
     Raises InputError if they are not, or if the networks are not of one kind and size.
     """
+    checks.kinds("start_from", net=(net, Module), source=(source, Classifier),
+                 images=(images, ImageSet))
     needed = source.preparation.mean.shape
     if images.shape != needed:
         raise InputError(f"{images.name}: images of shape {images.shape} came, and the network to "
@@ -76,6 +79,7 @@ def fine_tuning(source: Classifier, images: ImageSet, name: str = "run145",
 
     images: to learn from. name: "run145" or "paper". frozen: the layer up to which nothing learns.
     """
+    checks.kinds("fine_tuning", source=(source, Classifier), images=(images, ImageSet))
     if frozen:
         _up_to(source.net, frozen)
     recipe, sources = suggest(source.config["model"], len(images), name, images.mirrored)
