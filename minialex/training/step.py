@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import checks, nn, ops
+from .. import nn, ops
 from ..datasets import Batch
 from ..errors import MinialexError
 from ..optim import SGD
@@ -43,8 +43,6 @@ def train_steps(net: nn.Module, optimizer: SGD, batches: Iterable[Batch],
     Raises DivergedError before the update if the loss is NaN or infinite, and names the layer
     whose output went wrong first.
     """
-    checks.kinds("train_steps", net=(net, nn.Module), optimizer=(optimizer, SGD),
-                 batches=(batches, Iterable))
     net.train()
     for images, labels in batches:
         loss = gradients(net, images, labels)
