@@ -36,13 +36,13 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    if path.exists() and not path.is_file():  # a device, say, which only root could replace
-        raise FileError(f"{path}: is no file, and stays as it is; choose another name")
     try:
         with open(temporary, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if path.exists() and not path.is_file():  # a device, say, which only root could replace
+            raise FileError(f"{path}: is no file, and stays as it is; choose another name")
         _rename(temporary, path)
     except OSError as error:
         if isinstance(error, FileError):

@@ -35,8 +35,8 @@ def check_gradients(
     gradient's mean size. Raises GradientError, with the worst entry, if one is off by more than
     rtol (relative) plus atol.
     """
-    checks.checkable("check_gradients", function, inputs)
-    arrays = [np.array(x.numpy() if isinstance(x, Tensor) else x, np.float64) for x in inputs]
+    given = checks.checkable(function, inputs, Tensor, seed, rtol=rtol, atol=atol, step=step)
+    arrays = [checks.converted(lambda x: np.array(x, np.float64), x) for x in given]
     tensors = [Tensor(a, device, requires_grad=True) for a in arrays]
     result = checks.result("check_gradients", Tensor, function(*tensors))
     weights = np.random.default_rng(seed).standard_normal(result.shape)

@@ -92,7 +92,7 @@ def op(function: Any = None, *, static: Sequence[str] = (), needs: bool = False,
         try:
             with device:
                 value, backward = function(device.xp, *arrays, *rest, **options)
-        except (ArithmeticError, TypeError, ValueError) as error:
+        except (ArithmeticError, MemoryError, TypeError, ValueError) as error:
             checks.failed(function, error, signature, inputs, options)  # was it called wrongly?
             raise
         return record(name, device.own(value), device, backward, tensors, needs=needs)

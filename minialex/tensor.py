@@ -267,10 +267,9 @@ def load(tensors: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], what: 
 
 def zeros(*shape: int, dtype: Any = np.float32, **options: Any) -> Tensor:
     """A tensor of zeros; options: `device`, `requires_grad`."""
-    return Tensor(np.zeros(checks.shape("zeros", shape), dtype), **options)
+    return Tensor(checks.made("zeros", np.zeros, shape, dtype, options), **options)
 
 
 def randn(*shape: int, rng: np.random.Generator, dtype: Any = np.float32, **options: Any) -> Tensor:
     """Standard normal numbers from a NumPy generator; options: `device`, `requires_grad`."""
-    checks.generator("randn", rng)
-    return Tensor(rng.standard_normal(checks.shape("randn", shape), dtype), **options)
+    return Tensor(checks.drawn("randn", rng, shape, dtype, options), **options)

@@ -6,35 +6,36 @@ a single op has the name of that op. Arrays and tensors are asked for their shap
 """
 
 from .shapes import (
-    axes, broadcast, concat, converted, filled, flatten, number, reshape, shape, shown,
+    axes, broadcast, concat, converted, filled, flatten, made, number, reshape, shape, shown,
     take_channels, transpose, whole,
 )
 from .ops import (
-    conv2d, dropout, images, linear, local_response_norm, matmul, padding, pool2d,
-    softmax_cross_entropy, window,
+    conv2d, dropout, images, linear, local_response_norm, matmul, normalization, padding,
+    pool2d, softmax_cross_entropy, window,
 )
 from .tape import (
     array, backward, by_name, call, checkable, copied, failed, gradient, gradients,
     handed_to_numpy, misfit, no_attribute, no_operator, not_yet_tensor, op_name, option, result,
-    single, static, stored, transfer, unchanged, unused, upstream,
+    single, static, stored, tensor, unchanged, unused, upstream,
 )
 from .devices import (
     cuda_error, device_name, gpu, host_array, in_one_line, memory, memory_limit, virtual_device,
     why_no_gpu,
 )
 from .layers import (
-    as_before, convolution, found, generator, learnable, modules, not_empty, probability, seed,
-    sgd, unknown_name, weighted,
+    as_before, convolution, drawn, found, learnable, modules, not_empty, probability, seed,
+    sgd, unknown_name, watched, weighted,
 )
-from .names import path, text
+from .names import kinds, path, text
 
 __all__ = ["array", "as_before", "axes", "backward", "broadcast", "by_name", "call", "checkable",
            "concat", "conv2d", "converted", "convolution", "copied", "cuda_error", "device_name",
-           "dropout", "failed", "filled", "flatten", "found", "generator", "gpu", "gradient",
-           "gradients", "handed_to_numpy", "host_array", "images", "in_one_line", "learnable",
-           "linear", "local_response_norm", "matmul", "memory", "memory_limit", "misfit", "modules",
-           "no_attribute", "no_operator", "not_empty", "not_yet_tensor", "number", "op_name",
-           "option", "padding", "path", "pool2d", "probability", "reshape", "result", "seed", "sgd",
-           "shape", "shown", "single", "softmax_cross_entropy", "static", "stored", "take_channels",
-           "text", "transfer", "transpose", "unchanged", "unknown_name", "unused", "upstream",
-           "virtual_device", "weighted", "whole", "why_no_gpu", "window"]
+           "drawn", "dropout", "failed", "filled", "flatten", "found", "gpu", "gradient",
+           "gradients", "handed_to_numpy", "host_array", "images", "in_one_line", "kinds",
+           "learnable", "linear", "local_response_norm", "made", "matmul", "memory", "memory_limit",
+           "misfit", "modules", "no_attribute", "no_operator", "normalization", "not_empty",
+           "not_yet_tensor", "number", "op_name", "option", "padding", "path", "pool2d",
+           "probability", "reshape", "result", "seed", "sgd", "shape", "shown", "single",
+           "softmax_cross_entropy", "static", "stored", "take_channels", "tensor", "text",
+           "transpose", "unchanged", "unknown_name", "unused", "upstream", "virtual_device",
+           "watched", "weighted", "whole", "why_no_gpu", "window"]

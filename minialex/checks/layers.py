@@ -4,11 +4,12 @@ import difflib
 from numbers import Integral
 
 from ..errors import InputError, InputTypeError, UnknownNameError
+from .names import kinds
 from .ops import padding
-from .shapes import number, shown, whole
+from .shapes import made, number, shown, whole
 
-__all__ = ["as_before", "convolution", "found", "generator", "learnable", "modules", "not_empty",
-           "probability", "seed", "sgd", "unknown_name", "weighted"]
+__all__ = ["as_before", "convolution", "drawn", "found", "learnable", "modules", "not_empty",
+           "probability", "seed", "sgd", "unknown_name", "watched", "weighted"]
 
 
 def weighted(layer, shape, std, bias):
@@ -60,18 +61,31 @@ def probability(layer, name, value):
     return value
 
 
-def generator(function, rng):
-    if not hasattr(rng, "standard_normal"):
+def watched(net, Module, **watchers):
+    """The module, and functions or None."""
+    kinds("watch", net=(net, Module))
+    for name, watcher in watchers.items():
+        if not (watcher is None or callable(watcher)):
+            raise InputTypeError(f"watch: {name} is {shown(watcher)}; give a function of path, "
+                                 "layer and tensor, or None")
+    return net
+
+
+def drawn(function, rng, shape, dtype, options=()):
+    """A new array of normal numbers from a NumPy generator; options: see `made`."""
+    if not hasattr(rng, "integers"):  # which NumPy's older RandomState does not have
         raise InputTypeError(f"{function}: rng is {shown(rng)}; give a numpy.random.Generator, "
                              "such as numpy.random.default_rng(0)")
+    return made(function, rng.standard_normal, shape, dtype, options)
 
 
 def seed(rng):
-    """A random generator (which knows how to draw), a seed, or None."""
+    """A random generator (which knows how to draw `integers`), a seed, or None."""
     is_seed = isinstance(rng, Integral) and rng >= 0
-    if not (rng is None or is_seed or hasattr(rng, "standard_normal")):
+    if not (rng is None or is_seed or hasattr(rng, "integers")):
         raise InputError(f"rng is {shown(rng)}; give a numpy.random.Generator, a seed (a whole "
                          "number, at least 0), or nothing")
+    return rng
 
 
 def unknown_name(owner, name, more=""):
@@ -89,6 +103,9 @@ def sgd(parameters, rules, **numbers):
     for name, value in numbers.items():
         if not number("SGD", name, value) >= 0:  # nor a NaN
             raise InputError(f"SGD: {name} is {value}; it must not be negative")
+        if name == "momentum" and value >= 1:
+            raise InputError(f"SGD: momentum is {value}; give less than 1, or the steps grow "
+                             "without end")
     if not (hasattr(rules, "values") and all(hasattr(rule, "keys") for rule in rules.values())):
         raise InputTypeError("SGD: rules are {pattern: {'lr': 2.0, 'weight_decay': 0.0}, ...}; got "
                              f"{shown(rules)}")

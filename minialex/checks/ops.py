@@ -5,8 +5,10 @@ import math
 from ..errors import InputError, InputTypeError
 from .shapes import number, shown, whole
 
-__all__ = ["conv2d", "dropout", "images", "linear", "local_response_norm", "matmul", "padding",
-           "pool2d", "softmax_cross_entropy", "window"]
+WIDEST = 1_000_000  # padding; sizes in bytes that follow from more would overflow
+
+__all__ = ["conv2d", "dropout", "images", "linear", "local_response_norm", "matmul",
+           "normalization", "padding", "pool2d", "softmax_cross_entropy", "window"]
 
 
 # Images
@@ -26,7 +28,7 @@ def padding(op, pad):
     if len(sides) != 4:
         raise InputError(f"{op}: pad is {shown(pad)}; give one number or (above, below, left, "
                          "right)")
-    return tuple(whole(op, "pad", side, least=0) for side in sides)
+    return tuple(whole(op, "pad", side, least=0, most=WIDEST) for side in sides)
 
 
 def window(op, image, size):
@@ -63,9 +65,12 @@ def pool2d(op, x, size, stride, most=math.inf):
 
 
 def local_response_norm(x, size, k, alpha, beta):
-    """The options, as an int and three real numbers."""
-    op = "local_response_norm"
-    images(op, x)
+    images("local_response_norm", x)
+    return normalization(size, k, alpha, beta, "local_response_norm")
+
+
+def normalization(size, k, alpha, beta, op="LocalResponseNorm"):
+    """The options of a response normalization, as an int and three real numbers."""
     size = whole(op, "size", size)
     if size % 2 == 0:
         raise InputError(f"{op}: size is {size}; it must be odd, to have a middle")

@@ -3,14 +3,16 @@
 import math
 from numbers import Integral
 
-from ..errors import InputError, InputTypeError, MinialexError
+from ..errors import DeviceMemoryError, InputError, InputTypeError, MinialexError
 
-__all__ = ["axes", "broadcast", "concat", "converted", "filled", "flatten", "number", "reshape",
-           "shape", "shown", "take_channels", "transpose", "whole"]
+__all__ = ["axes", "broadcast", "concat", "converted", "filled", "flatten", "made", "number",
+           "reshape", "shape", "shown", "take_channels", "too_large", "transpose", "whole"]
 
 
 def shown(value):
     """A value as messages show it: itself, or its type and shape if it is too long for that."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     text, shape = repr(value), getattr(value, "shape", None)
     if len(text) <= 60 and "\n" not in text and " at 0x" not in text:
         return text
@@ -21,11 +23,11 @@ def converted(convert, values):
     """What `convert`, a function of NumPy, makes of values that may not be an array."""
     try:
         return convert(values)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         if isinstance(error, MinialexError):
             raise
-        raise InputError(f"{shown(values)} is not an array; give all rows of a list the same "
-                         f"length ({error})") from None
+        raise InputError(f"{shown(values)} is not an array; give numbers, and all rows of a list "
+                         f"the same length ({error})") from None
 
 
 def whole(op, name, value, least=1, most=math.inf):
@@ -44,6 +46,29 @@ def shape(function, sizes):
     return tuple(whole(function, "a size", size, least=0) for size in sizes)
 
 
+def made(function, make, sizes, dtype, options=()):
+    """A new array, by `make`, a function of NumPy; options: for the Tensor that it is for."""
+    if unknown := set(options) - {"device", "requires_grad"}:
+        raise InputTypeError(f"{function}: there is no option {min(unknown)!r}; use dtype, device "
+                             "or requires_grad")
+    sizes = shape(function, sizes)
+    try:
+        return make(sizes, dtype)
+    except TypeError as error:
+        raise InputTypeError(f"{function}: dtype is {shown(dtype)}; give 'float32' or 'float64' "
+                             f"({error})") from None
+    except (MemoryError, ValueError) as error:
+        if isinstance(error, MinialexError):
+            raise
+        raise too_large(f"{function}: shape {shown(sizes)}", error) from None
+
+
+def too_large(what, error):
+    """For an error of NumPy, which has no memory or cannot count so far."""
+    kind = DeviceMemoryError if isinstance(error, MemoryError) else InputError
+    return kind(f"{what}: {error}; give smaller numbers")
+
+
 def number(op, name, value):
     """A real number, as Python's int or float: one of NumPy's would promote float32."""
     remedy = "it must be a number"
@@ -51,7 +76,10 @@ def number(op, name, value):
         if hasattr(value, "requires_grad"):  # float(tensor) would lose its gradient
             remedy += f", and gets no gradient; give {name}.item()"
         elif not isinstance(value, (str, bytes)):  # float("2") would take it
-            return value if isinstance(value, int) else float(value)
+            as_float = float(value)
+            return value if isinstance(value, int) else as_float
+    except OverflowError:
+        remedy = "no float is so large; give a smaller one"
     except (TypeError, ValueError):
         pass
     raise InputTypeError(f"{op}: {name} is {shown(value)}; {remedy}")

@@ -1,12 +1,15 @@
 """How ops are called, and what the tape may hold."""
 
+import math
+
 from ..errors import DeviceError, InputError, InputTypeError, MinialexError, UsageError
 from .layers import unknown_name
+from .shapes import number, shown, too_large, whole
 
 __all__ = ["array", "backward", "by_name", "call", "checkable", "copied", "failed", "gradient",
            "gradients", "handed_to_numpy", "misfit", "no_attribute", "no_operator",
            "not_yet_tensor", "op_name", "option", "result", "single", "static", "stored",
-           "transfer", "unchanged", "unused", "upstream"]
+           "tensor", "unchanged", "unused", "upstream"]
 
 
 # Calls of an op
@@ -25,6 +28,9 @@ def no_operator(tensor, other):
 
 def op_name(function):
     """What errors call an op; a functools.partial or an object that is called has no name."""
+    if not callable(function):
+        raise InputTypeError(f"@op: function is {shown(function)}; give a function of arrays, "
+                             "f(xp, x), or use @op(...) with options by name")
     return getattr(function, "__name__", type(function).__name__)
 
 
@@ -46,7 +52,7 @@ def call(op, signature, inputs, options):
 
 
 def failed(function, error, signature, inputs, options):
-    """An op has raised this error: because of the call, or of numbers that are not floats?"""
+    """An op has raised this error: because of the call, sizes, or numbers that are not floats?"""
     op, ours = op_name(function), str(function.__module__).startswith("minialex.")
     if isinstance(error, MinialexError) or not (ours or isinstance(error, TypeError)):
         return  # the op of a user may well raise a ValueError of its own
@@ -54,6 +60,8 @@ def failed(function, error, signature, inputs, options):
         if hasattr(x, "requires_grad") and x.dtype.kind != "f":
             raise InputTypeError(f"{op}: {name} is {x.dtype}; it works on floats, so give it as "
                                  f"array.astype('float32') ({error})") from error
+    if isinstance(error, (MemoryError, OverflowError)):
+        raise too_large(op, error) from error
 
 
 def option(op, tensor, bound):
@@ -94,20 +102,30 @@ def misfit(function, Tensor, named, inputs):
                          f"converted silently; give {here} as array.astype('{kept.dtype}')")
 
 
-def transfer(x, Tensor, device):
+def tensor(op, x, Tensor):
+    """x, which must be a tensor."""
     if not isinstance(x, Tensor):
-        raise InputTypeError(f"transfer: x is a {type(x).__name__}; wrap it: Tensor(x, '{device}')")
+        raise InputTypeError(f"{op}: x is a {type(x).__name__}, not a Tensor; wrap it: "
+                             "Tensor(array, device=...)")
+    return x
 
 
 # A check of gradients
 
 
-def checkable(checker, function, inputs):
+def checkable(function, inputs, Tensor, seed, **limits):
+    """The inputs of `check_gradients`, tensors as arrays. Limits must be more than 0."""
+    checker = "check_gradients"
     if not callable(function):
         raise InputTypeError(f"{checker}: function is a {type(function).__name__}; give the "
                              "function itself, not its result")
     if not inputs:
         raise InputError(f"{checker}: no inputs; give at least one array to differentiate by")
+    whole(checker, "seed", seed, least=0)
+    for name, value in limits.items():
+        if not 0 < number(checker, name, value) < math.inf:
+            raise InputError(f"{checker}: {name} is {value}; it must be more than 0, and finite")
+    return [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
 
 
 def result(checker, Tensor, value):
@@ -130,6 +148,8 @@ def array(array, requires_grad):
     if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
         raise InputTypeError(f"Tensor: array is {array.dtype}; give floats, integers or booleans "
                              "of up to 64 bits")
+    if requires_grad not in (False, True):
+        raise InputTypeError(f"Tensor: requires_grad is {shown(requires_grad)}; give True or False")
     if requires_grad and array.dtype.kind != "f":
         raise InputTypeError(f"Tensor: {array.dtype} has no gradient; use array.astype('float32')")
 

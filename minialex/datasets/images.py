@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import checks
 from ..errors import InputError
 
 __all__ = ["ImageSet", "Statistics", "Sums"]
@@ -103,6 +104,7 @@ class ImageSet:
     def of_arrays(cls, name: str, images: NDArray[np.uint8], labels: NDArray[np.int64],
                   classes: Sequence[str]) -> ImageSet:
         """A set whose images (N, H, W, C) lie in memory. Raises ValueError for other shapes."""
+        checks.kinds("of_arrays", images=(images, np.ndarray), labels=(labels, np.ndarray))
         if images.ndim != 4 or labels.shape != images.shape[:1]:
             raise InputError(f"of_arrays: {name} has images {images.shape} and labels "
                              f"{labels.shape}; they must be (N, H, W, C) and (N,)")

@@ -26,13 +26,12 @@ def seed(n: int) -> None:
 
 def generator(rng: Rng = None) -> np.random.Generator:
     """A NumPy generator: the given one, that of a seed, or (None) one that nobody else has."""
-    checks.seed(rng)
-    return np.random.default_rng(_shared.integers(2**63) if rng is None else rng)
+    return np.random.default_rng(_shared.integers(2**63) if checks.seed(rng) is None else rng)
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...], std: float) -> np.ndarray:
     """float32 numbers from N(0, std**2).  Paper: section 5 (std 0.01)."""
-    weights = rng.standard_normal(shape, np.float32)
+    weights = checks.drawn("init.normal", rng, shape, np.float32)
     weights *= np.float32(std)
     return weights
 

@@ -90,7 +90,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int = 5, k: float = 2.0, alpha: float = 1e-4,
                  beta: float = 0.75) -> None:
-        self.size, self.k, self.alpha, self.beta = size, k, alpha, beta
+        self.size, self.k, self.alpha, self.beta = checks.normalization(size, k, alpha, beta)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.local_response_norm(x, size=self.size, k=self.k, alpha=self.alpha,
@@ -131,7 +131,7 @@ class Dropout(Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return ops.mul(x, 1 - self.p)
-        keep = self.rng.random(x.shape, np.float32) >= self.p
+        keep = self.rng.random(checks.tensor("Dropout", x, Tensor).shape, np.float32) >= self.p
         return ops.dropout(x, Tensor(keep, x.device))
 
 

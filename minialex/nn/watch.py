@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from .. import checks
 from .module import Module, watches
 
 __all__ = ["watch"]
@@ -20,6 +21,7 @@ def watch(net: Module, before: Callable | None = None,
     Only calls in this thread are watched. Watches can be nested: the outer one is told first
     before a layer, and last after it.
     """
+    net = checks.watched(net, Module, before=before, after=after)
     paths = {id(layer): path for path, layer in net.named_modules()}
 
     def tell(watcher: Callable | None, layer: Module, x: Any) -> Any:

@@ -14,7 +14,7 @@ def transfer(x: Tensor, device: str | Device, *, label: str = "") -> Tensor:
     label: what `backend.record_transfers` calls this copy.  Not an `@op`, because it alone works on
     two devices.  Paper: section 3.2 (the columns talk in certain layers).  Built in chapter 08.
     """
-    checks.transfer(x, Tensor, device)
+    checks.tensor("transfer", x, Tensor)
     source, destination = x.device, backend.device(device)
     if source is destination:
         return x

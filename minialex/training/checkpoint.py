@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .. import checks
 from ..errors import InputError
 from ..files import parse_json, replacing
 from ..nn import Module
@@ -49,7 +50,7 @@ def load_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], di
     """What `save_arrays` wrote. Raises CheckpointError, naming the file, if it is damaged."""
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
+    path = checks.path("load_checkpoint", "path", path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such file; name a run folder that has one")
     try:
@@ -82,10 +83,11 @@ def save_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
 
     more: arrays to store beside them, which `load_checkpoint` passes over.
     """
+    checks.kinds("save_checkpoint", net=(net, Module), optimizer=(optimizer, SGD))
     arrays = {f"weight/{name}": array for name, array in net.state().items()}
     arrays |= {f"velocity/{name}": array for name, array in optimizer.state().items()}
     random = {name: generator.state for name, generator in _generators(net).items()}
-    save_arrays(path, {**arrays, **(more or {})},
+    save_arrays(checks.path("save_checkpoint", "path", path), {**arrays, **(more or {})},
                 {"progress": progress, "lr": optimizer.lr, "random": random})
 
 
@@ -97,6 +99,7 @@ def load_checkpoint(path: str | os.PathLike[str], net: Module, optimizer: SGD,
     Raises CheckpointError, naming the file, if it is not one of this network; then net and
     optimizer stay as they are.
     """
+    checks.kinds("load_checkpoint", net=(net, Module), optimizer=(optimizer, SGD))
     arrays, about = load_arrays(path)
     try:
         missing = {"lr", "progress", "random"} - about.keys()

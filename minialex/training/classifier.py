@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import backend, models, nn
+from .. import backend, checks, models, nn
 from ..backend import Device
 from ..datasets import DataError, Preparation, read_image
 from ..errors import InputError
@@ -60,11 +60,12 @@ class Classifier:
         if isinstance(devices, (str, Device)):
             devices = [devices]
         devices = devices or [backend.default()]
+        checks.kinds("Classifier.load", devices=(devices, Sequence), weights=(weights, str))
         if len(devices) > 2:
             raise InputError(f"Classifier.load: {len(devices)} devices are too many; name one, "
                              "or one for each of two columns")
         damaged: list[CheckpointError] = []
-        for path in _files(Path(folder), weights):
+        for path in _files(checks.path("Classifier.load", "folder", folder), weights):
             try:
                 return _restored(path, *_stored(path), devices)
             except CheckpointError as error:  # an older one may do
@@ -77,7 +78,7 @@ class Classifier:
         Files of the same names are replaced, the weights last. Each file is whole or not there.
         Raises FileError if it cannot be written.
         """
-        check_writable(folder)
+        check_writable(checks.path("Classifier.save", "folder", folder))
         with replacing(Path(folder, CONFIG)) as file:
             file.write(f"{json.dumps(self.config, indent=2)}\n".encode())
         self.save_weights(folder)
@@ -95,7 +96,7 @@ class Classifier:
         ten_views: average over four corners, centre, and their mirror images, in place of the
         centre alone.  Paper: section 4.1.
         """
-        if isinstance(pictures, (str, os.PathLike)):
+        if isinstance(pictures, (str, os.PathLike)) or not isinstance(pictures, Iterable):
             pictures = [pictures]
         views_of = self.preparation.ten_views if ten_views else self.preparation.central_views
         pictures, some = list(pictures), AT_ONCE // 10 if ten_views else AT_ONCE
@@ -123,7 +124,7 @@ class Classifier:
                 raise DataError(f"the array is {picture.dtype} {picture.shape}; this network needs "
                                 f"uint8 {shape}; save it as a picture, and give its path")
             return picture
-        if not os.path.isfile(picture):  # unlike Path, it lets no error through
+        if not checks.path("Classifier.read", "picture", picture).is_file():
             raise DataError(f"{picture}: there is no such file; correct the name")
         image = read_image(picture, shape[0], self.preparation.squeeze)
         if shape[2] == 1:  # brightness as television has it (ITU-R BT.601), and Pillow
@@ -132,7 +133,10 @@ class Classifier:
 
     def best(self, probabilities: np.ndarray, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest classes of one picture, best first: (name, probability)."""
-        order = np.argsort(-probabilities, kind="stable")[:count]
+        if getattr(probabilities, "shape", None) != (len(self.classes),):
+            raise InputError(f"best: probabilities is {checks.shown(probabilities)}; give those of "
+                             f"one picture, a row of `predict`, ({len(self.classes)},)")
+        order = np.argsort(-probabilities, kind="stable")[: checks.whole("best", "count", count)]
         return [(self.classes[label], float(probabilities[label])) for label in order]
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import ops
+from .. import checks, ops
 from ..datasets import Batch
 from ..errors import InputError
 from ..nn import Module
@@ -32,6 +32,7 @@ def evaluate(net: Module, batches: Iterable[Batch],
     confusion: (classes, classes) integers, to which every image is added: in the row of its right
     class and the column of the net's first guess.
     """
+    checks.kinds("evaluate", net=(net, Module), batches=(batches, Iterable))
     found: list[np.ndarray] = []
     loss = 0.0
     for images, labels in batches:
@@ -71,6 +72,7 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     scores: (N, classes), labels: (N,) -> (N,) integers. Ties count against the network, or a
     network that says the same about everything would always be right; so do NaNs.
     """
+    checks.kinds("ranks", scores=(scores, np.ndarray), labels=(labels, np.ndarray))
     right = np.take_along_axis(scores, labels[:, None], axis=1)
     return (~(scores < right)).sum(axis=1) - 1
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import checks
+
 __all__ = ["entropy", "plateau"]
 
 PATIENCE = 200  # steps
@@ -22,6 +24,7 @@ ADVICE = {
 
 def entropy(labels: np.ndarray) -> float:
     """The loss, in nats, of guessing labels by their frequency; ln(classes) if all are equal."""
+    checks.kinds("entropy", labels=(labels, np.ndarray))
     counts = np.bincount(labels)
     shares = counts[counts > 0] / len(labels)
     return -float((shares * np.log(shares)).sum())

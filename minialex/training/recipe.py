@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
+from .. import checks
 from ..errors import InputError
 from ..models import model_info
 from .stored import has_type, short
@@ -191,7 +192,8 @@ def suggest(model: str, images: int, name: str = "run145",
     (what the authors ran) or "paper" (what they printed); mirror: whether an image and its mirror
     image show the same kind of thing.
     """
-    if name not in ("paper", "run145"):
+    checks.whole("suggest", "images", images, least=0)
+    if checks.text("suggest", "name", name) not in ("paper", "run145"):
         raise InputError(f"suggest: no recipe {name!r}; use 'paper' or 'run145'")
     info, as_run = model_info(model), name == "run145"
     few = info.photographs and images < FEW
@@ -231,8 +233,10 @@ def _at_same_share(recipe: Recipe, epochs: int) -> dict[str, Any]:
 def change(recipe: Recipe, sources: dict[str, str],
            **given: Any) -> tuple[Recipe, dict[str, str]]:
     """The settings changed by what is `given`, and by what follows from it."""
+    checks.kinds("change", recipe=(recipe, Recipe), sources=(sources, dict))
     follow: Settings = {}
     if "epochs" in given:
+        check("epochs", given["epochs"])
         for name, value in _at_same_share(recipe, given["epochs"]).items():
             never = name != "falls" and value >= given["epochs"]
             follow[name] = value, sources[name] if never else "at the same share of your epochs"
@@ -260,6 +264,7 @@ def lengthen(recipe: Recipe, epochs: int) -> Recipe:
 
 def explain(recipe: Recipe, sources: dict[str, str]) -> str:
     """Name, value and source of each setting, in 80 columns; "-" is what does not happen."""
+    checks.kinds("explain", recipe=(recipe, Recipe), sources=(sources, dict))
     values = {name: _plain(value) for name, value in asdict(recipe).items()}
     for name in ("noise_until", "conv1_until"):
         if getattr(recipe, name) >= recipe.epochs:

@@ -54,6 +54,8 @@ class Run:
                  resume: bool = False, start: Classifier | None = None,
                  about: Mapping[str, Any] | None = None,
                  worker: Callable[[Module, SGD], Worker] = Worker) -> None:
+        checks.kinds("Run", net=(net, Module), data=(data, Data), recipe=(recipe, Recipe),
+                     about=(about or {}, Mapping), worker=(worker, Callable))
         if len(data.train.classes) < 2:
             raise InputError(f"{data.train.name} has only one class, {data.train.classes[0]}; a "
                              "network needs two or more to tell apart")
@@ -67,7 +69,7 @@ class Run:
         self.parameters = sum(p.size for p in net.parameters())
         self.devices = list(dict.fromkeys(p.device for p in net.parameters()))
         self.statistics = data.train.measure()
-        if start:
+        if start is not None:
             start_from(net, start, data.train)
             self.statistics = self.statistics._replace(mean=start.preparation.mean)
         freeze(net, recipe.frozen)
@@ -77,7 +79,7 @@ class Run:
                                if p.requires_grad}, recipe.lr, recipe.momentum,
                               recipe.weight_decay)
         self._worker = worker(net, self._optimizer)
-        self.folder = (RunFolder(folder, 4 * self.parameters)
+        self.folder = (RunFolder(checks.path("Run", "folder", folder), 4 * self.parameters)
                        if folder is not None and self._worker.writes else None)
         self._resume, self._begun, self._stopping, self._broken = resume, False, False, False
         self._changed, self._saved_at = False, time.monotonic()

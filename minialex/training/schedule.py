@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .. import checks
 from ..optim import SGD
 from .recipe import Recipe
 
@@ -12,6 +13,7 @@ __all__ = ["plateau_falls", "set_rates", "step_falls"]
 
 def step_falls(epoch: int, ends: Iterable[int]) -> int:
     """How many times the rate has fallen before `epoch` (1 is the first): it does after `ends`."""
+    checks.kinds("step_falls", ends=(ends, Iterable))
     return sum(epoch > end for end in ends)
 
 
@@ -21,6 +23,7 @@ def plateau_falls(errors: Sequence[float], patience: int, most: int = 3) -> int:
     It falls when the error has not improved for `patience` epochs. Then it waits at least as long
     again.  Paper: section 5 (by ten, when the error stopped improving, three times).
     """
+    checks.kinds("plateau_falls", errors=(errors, Sequence))
     falls, waited, best = 0, 0, float("inf")
     for error in errors:
         waited = 0 if error < best else waited + 1
@@ -32,6 +35,7 @@ def plateau_falls(errors: Sequence[float], patience: int, most: int = 3) -> int:
 
 def set_rates(optimizer: SGD, recipe: Recipe, epoch: int, falls: int) -> None:
     """Rates for one epoch (1 is the first), after `falls` divisions by ten."""
+    checks.kinds("set_rates", optimizer=(optimizer, SGD), recipe=(recipe, Recipe))
     optimizer.lr = recipe.lr / 10**falls
     last = next(reversed(optimizer.rules)).rpartition(".")[0]
     for name, rule in optimizer.rules.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .. import checks
 from ..datasets import ImageSet
 from ..errors import InputError
 from ..nn import Module
@@ -19,6 +20,7 @@ SLOWER, NEW = 10, 10.0  # the rate is so much smaller, and that of a new last la
 
 def layers(net: Module) -> list[str]:
     """The names of the layers that learn, from the images up; those of two columns once."""
+    checks.kinds("layers", net=(net, Module))
     return list(dict.fromkeys(map(_layer, net.named_parameters())))
 
 
@@ -29,6 +31,7 @@ def _layer(parameter: str) -> str:
 
 def has_new_classes(source: Classifier, images: ImageSet) -> bool:
     """Whether the classes are not those of the network, so that its last layer must be new."""
+    checks.kinds("has_new_classes", source=(source, Classifier), images=(images, ImageSet))
     return list(source.classes) != list(images.classes)
 
 
@@ -38,6 +41,8 @@ def start_from(net: Module, source: Classifier, images: ImageSet) -> None:
     images: that it is going to learn from, of the size that the trained network is used to.
     Raises InputError if they are not, or if the networks are not of one kind and size.
     """
+    checks.kinds("start_from", net=(net, Module), source=(source, Classifier),
+                 images=(images, ImageSet))
     needed = source.preparation.mean.shape
     if images.shape != needed:
         raise InputError(f"{images.name}: images of shape {images.shape} came, and the network to "
@@ -54,6 +59,7 @@ def freeze(net: Module, last: str) -> None:
 
     What is frozen keeps no tape, and backward ends above it.
     """
+    checks.kinds("freeze", net=(net, Module), last=(last, str))
     frozen = _up_to(net, last) if last else []
     for name, parameter in net.named_parameters().items():
         if _layer(name) in frozen:
@@ -74,6 +80,7 @@ def fine_tuning(source: Classifier, images: ImageSet, name: str = "run145",
 
     images: to learn from. name: "run145" or "paper". frozen: the layer up to which nothing learns.
     """
+    checks.kinds("fine_tuning", source=(source, Classifier), images=(images, ImageSet))
     if frozen:
         _up_to(source.net, frozen)
     recipe, sources = suggest(source.config["model"], len(images), name, images.mirrored)

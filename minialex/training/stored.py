@@ -14,7 +14,8 @@ __all__ = ["from_stored", "has_type", "short"]
 
 T = TypeVar("T")
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false",
-         tuple[str, ...]: "a list of texts", types.NoneType: "null"}
+         tuple[int, ...]: "a list of whole numbers", tuple[str, ...]: "a list of texts",
+         types.NoneType: "null"}
 
 
 def has_type(value: Any, wanted: Any) -> bool:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .. import checks
 from ..models import AlexNet, LeNet5
 from ..nn import Module
 
@@ -52,6 +53,7 @@ def from_tower(net: AlexNet | LeNet5, tower: Mapping[str, np.ndarray]) -> None:
 
 def is_bgr(net: Module) -> bool:
     """Whether the tower takes blue, green, red: Caffe's nets do, ours and PyTorch's take RGB."""
+    checks.kinds("is_bgr", net=(net, Module))
     return isinstance(net, AlexNet) and net.norm == "caffe" and net.channels == 3
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+from ... import checks
 from ...files import check_writable, locked, sweep
 from ..errors import DataError
 from ..sets import look_up
@@ -172,7 +173,8 @@ def _missing(known: PublicSet, folder: Path) -> list[str]:
 def data_places(given: str | os.PathLike[str] | None) -> list[Path]:
     """Where a set may lie, the folder for downloads first."""
     if given is not None:
-        return [Path(os.path.expanduser(given))]  # that of Path raises for unknown users
+        # That of Path raises for unknown users.
+        return [Path(os.path.expanduser(checks.path("data_folder", "folder", given)))]
     here = Path("data")
     return [here, _cache()] if here.is_dir() else [_cache()]
 

@@ -42,6 +42,7 @@ def batches(data: ImageSet, preparation: Preparation, batch: int, *, seed: int |
 
     Raises ValueError if an argument does not fit; an error in reading is raised at its batch.
     """
+    checks.kinds("batches", data=(data, ImageSet), preparation=(preparation, Preparation))
     n = len(data)
     _check(data, batch, seed, epoch, first, ten_views, threads)
     order = np.arange(n) if seed is None else np.random.default_rng([seed, epoch]).permutation(n)
