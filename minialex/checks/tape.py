@@ -114,7 +114,7 @@ def tensor(op, x, Tensor):
 
 
 def checkable(function, inputs, Tensor, seed, **limits):
-    """The inputs of `check_gradients`, tensors as arrays. Limits must be more than 0."""
+    """The inputs of `check_gradients`, tensors as arrays. Limits are more than 0; atol may be 0."""
     checker = "check_gradients"
     if not callable(function):
         raise InputTypeError(f"{checker}: function is a {type(function).__name__}; give the "
@@ -123,7 +123,7 @@ def checkable(function, inputs, Tensor, seed, **limits):
         raise InputError(f"{checker}: no inputs; give at least one array to differentiate by")
     whole(checker, "seed", seed, least=0)
     for name, value in limits.items():
-        if not 0 < number(checker, name, value) < math.inf:
+        if not (0 < number(checker, name, value) < math.inf or (name == "atol" and value == 0)):
             raise InputError(f"{checker}: {name} is {value}; it must be more than 0, and finite")
     return [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
 
