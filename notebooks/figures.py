@@ -7,6 +7,7 @@ import io
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython import get_ipython
 from IPython.display import display
 from PIL import Image
 
@@ -22,6 +23,9 @@ def show(figure, alt, photographs=False):
 
     photographs: whether it has some; then 256 colours must do, or the notebook becomes large.
     """
+    if get_ipython() is None:  # a script, which shows no pictures
+        plt.close(figure)
+        return print(alt)
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100)
     plt.close(figure)

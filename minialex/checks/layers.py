@@ -91,7 +91,8 @@ def seed(rng):
 def unknown_name(owner, name, more=""):
     """The error for an attribute that `owner` does not have."""
     # NumPy and others ask for names with __ very often.
-    close = [] if name.startswith("__") else difflib.get_close_matches(name, dir(owner), 1)
+    close = [] if name.startswith("__") else difflib.get_close_matches(
+        name, [known for known in dir(owner) if not known.startswith("_")], 1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return UnknownNameError(f"{type(owner).__name__} has no attribute {name!r}{more}{hint}")
 

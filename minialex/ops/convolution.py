@@ -14,7 +14,7 @@ def conv2d(xp, x, w, b=None, *, stride=1, pad=0, groups=1):
     x: (N, H, W, C), w: (KH, KW, C / groups, O), b: (O,) -> y: (N, OH, OW, O),
     OH = (H + padding - KH) // stride + 1.  pad: zeros on each side, or (above, below, left, right).
     groups: group g sees only the g-th part of the channels and makes the g-th part of O.
-    Keeps x, w: the patches are KH * KW times larger than x and are cut out again in backward.
+    Keeps x, w: the patches are up to KH * KW times larger than x, and cut out again in backward.
     Paper: section 3.5.  Built in chapter 05.
     """
     stride, pad, groups = checks.conv2d(x, w, b, stride, pad, groups)

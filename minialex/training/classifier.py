@@ -178,7 +178,7 @@ def _stored(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def _restored(path: Path, arrays: dict[str, np.ndarray], about: Mapping[str, Any],
               devices: Sequence[str | Device]) -> Classifier:
     """Raises CheckpointError, naming the files, if these do not make a network."""
-    where = f"{path}" if path.name == MODEL else f"{path}, with the settings in {CONFIG},"
+    where = f"{path}" if path.name == MODEL else f"{path}, with the settings in {CONFIG}"
     if "model" not in about:
         raise CheckpointError(f"{where}: does not say what model it is of; train with "
                               "Run(..., about={'model': NAME})")

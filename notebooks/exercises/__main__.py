@@ -9,5 +9,8 @@ parser = argparse.ArgumentParser(prog="python -m exercises", description=__doc__
 parser.add_argument("chapters", nargs="+", metavar="CHAPTER", help="for instance ch05")
 parser.add_argument("--answers", default=HERE, metavar="FOLDER", help="where ch05.py is")
 options = parser.parse_args()
-wrong = [chapter for chapter in options.chapters if not all_right(chapter, options.answers)]
+try:
+    wrong = [chapter for chapter in options.chapters if not all_right(chapter, options.answers)]
+except ValueError as error:  # there is no such chapter
+    parser.error(str(error))
 sys.exit(bool(wrong))
