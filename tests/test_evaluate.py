@@ -348,6 +348,9 @@ def test_run_without_weights_says_how_to_go_on(minialex, run, tmp_path):
     folder = stopped(run, tmp_path / "my run")
     result = minialex("evaluate", folder)
     assert mistake(result, folder, "; or go on with the run: ", f"train --resume '{folder}'")
+    (folder / "config.json").write_text("{}", encoding="utf-8")  # with which no run can go on
+    result = minialex("evaluate", folder)
+    assert mistake(result, folder) and "go on with" not in result.err
 
 
 def test_ten_views_take_the_place_of_ten_images_in_a_batch(minialex, run, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .. import weights
 from ..errors import InputError
+from ..files import read_json
 from ..training import CheckpointError, Classifier
 from .arguments import add_devices, path
 from .devices import choose_devices
@@ -87,7 +88,11 @@ def load(options: argparse.Namespace) -> Trained:
     try:
         classifier = Classifier.load(folder, names, which)
     except CheckpointError as error:
-        if not (folder / "config.json").is_file():
+        try:
+            resumable = "model" in read_json(folder / "config.json")
+        except InputError:
+            resumable = False
+        if not resumable:
             raise
         raise InputError(f"{error}; or go on with the run: "
                          f"{command('train', '--resume', folder)}") from error
