@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from ..tensor import Tensor, no_grad
 from ..training import train_steps
 from .arguments import add_devices, picture_file, whole
 from .devices import choose_devices
-from .text import count, say, table
+from .text import count, say, say_json, table
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -72,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         "images_per_s": 1000 * options.batch / steps["step_ms"], "peak_mib": peak}
     result["layers"] = [layer._asdict() for layer in _time_layers(net, batch.images, options.steps)]
     if options.json:
-        say(*json.dumps(result, indent=2).split("\n"))
+        say_json(result)
     else:
         reason = f": {why}" if len(names) > 1 else ""
         say(f"devices   {' and '.join(names)}{reason}; {count(backend.threads(), 'thread')}")

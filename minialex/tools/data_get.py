@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     images = ", ".join(f"{number:,} {split}" for split, number in known.images.items())
     say(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")
     say(f"  {images} images in {count(known.classes, 'class')}; licence: {known.licence}")
-    say(*filled(f"cite {known.citation}", width() - 1).split("\n"))
+    say(*filled(f"cite {known.citation}", width() - 1))
     if known.read is None:  # pictures in files
         say(f"  next: {command('data', 'prepare', folder)}")
     return 0

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from ..datasets import SETS, data_folder, find_set
 from ..datasets.sets.facts import PublicSet
 from .arguments import add_data_dir
-from .text import command, say, table, width
+from .text import command, say, say_json, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -36,9 +35,8 @@ def run(options: argparse.Namespace) -> int:
     found = {name: find_set(name, options.data_dir) for name in SETS}
     place = data_folder(options.data_dir)
     if options.json:
-        say(*json.dumps({"data_folder": str(place.absolute()),
-                         "sets": [_as_json(SETS[name], found[name]) for name in SETS]},
-                        indent=2).split("\n"))
+        say_json({"data_folder": str(place.absolute()),
+                  "sets": [_as_json(SETS[name], found[name]) for name in SETS]})
         return 0
     rows: list[tuple[str, ...]] = [
         ("name", "images", "classes", "pixels", "download", "licence", "where")]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import itertools
-import json
 import os
 import platform
 import re
@@ -31,7 +30,7 @@ from ..errors import FileError
 from ..files import check_writable
 from .devices import choose_devices
 from .selfcheck import Finding, check_ops, check_training, check_transfer
-from .text import command, count, pip, say
+from .text import command, count, pip, say, say_json
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -73,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
             findings.append({"section": section, **finding._asdict(), "verdict": finding.verdict})
     failed = sum(not finding["ok"] for finding in findings)
     if options.json:
-        say(*json.dumps({"ok": not failed, "findings": findings}, indent=2).split("\n"))
+        say_json({"ok": not failed, "findings": findings})
     elif failed:
         say("", f"FAIL: {failed} of {len(findings)} findings; the line below each says what to do")
     else:

@@ -23,7 +23,7 @@ from ..training import Classifier, evaluate
 from . import trained
 from .arguments import add_data_dir, path, whole
 from .images import open_data
-from .text import command, count, cut, fact, progress_bar, say, table, width
+from .text import command, count, cut, fact, progress_bar, say, say_json, table, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_csv", "as_text", "hardest", "run"]
 
@@ -87,8 +87,10 @@ def run(options: argparse.Namespace) -> int:
     unusual += [images.name] * (options.data is not None)
     written = _write(folder, "".join(f"-{word}" for word in unusual), report, confusion,
                      images.classes)
-    say(*json.dumps(report, indent=2).split("\n") if options.json else
-        ["", f"wrote {', '.join(written)} to {folder}"])
+    if options.json:
+        say_json(report)
+    else:
+        say("", f"wrote {', '.join(written)} to {folder}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from ..errors import InputError
 from ..training import Classifier
 from . import trained
 from .arguments import path, picture_file, whole
-from .text import bar, columns, cut, printable, say, shows_blocks, width
+from .text import bar, columns, cut, printable, say, say_json, shows_blocks, width
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "as_text", "run"]
 
@@ -75,9 +74,8 @@ def run(options: argparse.Namespace) -> int:
         if options.plot and len(seen) < DRAWN:
             seen.append((picture.name, image, probabilities))
     if options.json:
-        say(*json.dumps({"run": str(source.folder), "weights": source.file,
-                         "views": 10 if options.ten_view else 1, "pictures": answers},
-                        indent=2).split("\n"))
+        say_json({"run": str(source.folder), "weights": source.file,
+                  "views": 10 if options.ten_view else 1, "pictures": answers})
     if seen:
         from . import plots  # Matplotlib is slow to import, and most calls need no picture
 

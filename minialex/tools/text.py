@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ from typing import Any, TextIO
 from unicodedata import combining, east_asian_width
 
 __all__ = ["bar", "columns", "command", "count", "cut", "fact", "fetching", "filled", "module",
-           "pip", "printable", "progress_bar", "say", "shows_blocks", "table", "width"]
+           "pip", "printable", "progress_bar", "say", "say_json", "shows_blocks", "table", "width"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 NO_TERMINAL = 10_000  # columns of a file
@@ -34,6 +35,11 @@ def say(*lines: str, stream: TextIO | None = None) -> None:
     print(_encodable(text, stream), file=stream, flush=True)
 
 
+def say_json(value: object) -> None:
+    """Print it as one JSON document."""
+    say(*json.dumps(value, indent=2).split("\n"))
+
+
 def _encodable(text: str, stream: TextIO) -> str:
     encoding = stream.encoding or "utf-8"  # a stream without one keeps all letters
     return text.encode(encoding, "replace").decode(encoding)
@@ -44,12 +50,12 @@ def fact(label: str, text: str) -> None:
 
     Not for commands: they must stay in one line, to be pasted.
     """
-    say(*filled(text, width(NO_TERMINAL), f"{label:10}").split("\n"))
+    say(*filled(text, width(NO_TERMINAL), f"{label:10}"))
 
 
-def filled(text: str, columns: int, begin: str = "  ") -> str:
+def filled(text: str, columns: int, begin: str = "  ") -> list[str]:
     """The text in lines of at most so many columns, which go on below the end of `begin`."""
-    return textwrap.fill(text, columns, initial_indent=begin, subsequent_indent=" " * len(begin),
+    return textwrap.wrap(text, columns, initial_indent=begin, subsequent_indent=" " * len(begin),
                          break_long_words=False, break_on_hyphens=False)
 
 

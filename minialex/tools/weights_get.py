@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"{options.name} {'was there already' if there else 'is complete'}: {folder}")
     say(f"  {sum(p.size for p in classifier.net.parameters()):,} parameters, "
         f"{len(classifier.classes):,} classes; licence: {known.licence}")
-    say(*filled(f"cite {known.citation}", width() - 1).split("\n"))
+    say(*filled(f"cite {known.citation}", width() - 1))
     photographs = datasets.open("clothing-mini").test
     title = (f"a photograph that comes with minialex ({photographs.name}: "
              f"{photographs.classes[photographs.labels[0]]})")
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
                 f"name first {100 - top1:.0f} times in 100, and {100 - top5:.0f} times among the "
                 "first five: a tabby cat that fills the picture is a tabby, a tiger cat or an "
                 "Egyptian cat, with most of the bars. Small, even bars under every picture would "
-                "mean that something is wrong.", width() - 1).split("\n"))
+                "mean that something is wrong.", width() - 1))
     name = folder if options.data_dir else options.name
     say("", f"  next: {command('predict', name, 'PICTURE.jpg')}")
     return 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from .. import weights
 from .arguments import add_data_dir
-from .text import command, say, table
+from .text import command, say, say_json, table
 
 __all__ = ["DESCRIPTION", "SUMMARY", "add_arguments", "run"]
 
@@ -31,8 +30,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the catalogue, and where each network lies."""
     found = {name: weights.find(name, options.data_dir) for name in weights.CATALOGUE}
     if options.json:
-        say(*json.dumps([{**asdict(known), "folder": found[name] and str(found[name])}
-                         for name, known in weights.CATALOGUE.items()], indent=2).split("\n"))
+        say_json([{**asdict(known), "folder": found[name] and str(found[name])}
+                  for name, known in weights.CATALOGUE.items()])
         return 0
     rows: list[tuple[str, ...]] = [("name", "classes", "top-1", "top-5", "download", "where")]
     rows += [(name, f"{known.classes:,}", *map(str, known.errors),
