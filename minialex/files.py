@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from .errors import FileError, InputError
 
-__all__ = ["LOCK", "appending", "check_writable", "locked", "parse_json", "read_json",
+__all__ = ["LOCK", "appending", "check_writable", "is_no_file", "locked", "parse_json", "read_json",
            "replacing", "sweep", "text_lines"]
 
 LOCK = ".lock"  # in a folder into which a process writes; after a kill it may stay
@@ -41,7 +41,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if path.exists() and not path.is_file():  # a device, say, which only root could replace
+        if is_no_file(path):  # a device, which only root could replace
             raise FileError(f"{path}: is no file, and stays as it is; choose another name")
         _rename(temporary, path)
     except OSError as error:
@@ -101,6 +101,11 @@ def check_writable(folder: str | os.PathLike[str], remedy: str = "choose another
     return folder
 
 
+def is_no_file(path: str | os.PathLike[str]) -> bool:
+    """Whether something else has this name: a folder, or a pipe, which would keep us waiting."""
+    return os.path.exists(path) and not os.path.isfile(path)
+
+
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The named values that a JSON file holds.
 
@@ -108,7 +113,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     minialex writes. The message is the reason alone: the caller knows which file it was, and why.
     """
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # a pipe would keep us waiting
+        if is_no_file(path):
             raise InputError("it is no file")
         with open(path, "rb") as file:
             text = file.read(MOST_JSON + 1)
@@ -141,7 +146,7 @@ def text_lines(path: str | os.PathLike[str]) -> Iterator[str]:
 
     Raises InputError at one that is longer than any that makes sense, and at what is no text.
     """
-    if not os.path.isfile(path) and os.path.exists(path):  # a pipe would keep us waiting
+    if is_no_file(path):
         raise InputError("it is no file")
     with open(path, newline="", encoding="utf-8") as file:
         try:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import checks
+from ...files import is_no_file
 from ..errors import DataError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def read_image(path: str | os.PathLike[str], side: int = 256,
     """
     path = checks.path("read_image", "path", path)
     try:
-        if path.exists() and not path.is_file():  # a pipe would keep us waiting
+        if is_no_file(path):
             raise PictureError("it is no file")
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > MOST_BYTES:

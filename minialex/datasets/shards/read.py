@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ... import checks
 from ...errors import InputError
-from ...files import read_json, text_lines
+from ...files import is_no_file, read_json, text_lines
 from ..errors import DataError
 from ..formats.picture import MOST_BYTES
 from ..images import ImageSet, Statistics
@@ -78,7 +78,7 @@ def _decode(path: Path, offset: int, size: int, checksum: int, out: NDArray[np.u
     from PIL.JpegImagePlugin import JpegImageFile
 
     try:
-        if not path.is_file() and path.exists():  # a pipe would keep us waiting
+        if is_no_file(path):
             raise DataError(f"{path}: is no file; delete it and {_AGAIN}")
         with open(path, "rb", buffering=0) as file:
             file.seek(offset)
