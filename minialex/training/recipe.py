@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, get_type_hints
 
 from .. import checks
+from ..datasets.shards.read import MOST_SIDE
 from ..errors import InputError
 from ..models import model_info
 from .stored import has_type, short
@@ -54,7 +55,6 @@ MOST = 10**6  # epochs, or images in a step
 WHOLE = (lambda n: 1 <= n <= MOST, f"a whole number from 1 to {MOST:,}")
 COUNT = (lambda n: 0 <= n <= MOST, f"a whole number from 0 to {MOST:,}")
 RATE = (lambda x: x > 0, "a number more than 0")
-MOST_SIDE = 4096  # pixels, as of prepared sets
 WIDEST = 8  # times as many kernels as in the paper
 
 
